@@ -1,0 +1,17 @@
+#ifndef BULKHEAD_SUPERVISOR_ENVIRONMENT_H
+#define BULKHEAD_SUPERVISOR_ENVIRONMENT_H
+
+#include "proto/bulkhead.pb-c.h"
+
+/*
+ * Makes a task's environment: the executor's own less what is the executor's alone (ALLEGRO_EXECUTOR_*,
+ * CONSUL_TOKEN, VAAS_HOST, VAAS_USERNAME, VAAS_TOKEN, MESOS_EXECUTOR_AUTHENTICATION_TOKEN), then the
+ * variables of the command, then MESOS_ALLOCATION_ROLE where role is not NULL. One entry a name, the later
+ * wins. command may be NULL. Returns a block for execve(2) that ends with NULL, to be freed with
+ * environment_free(), or NULL when there is no memory. Pure.
+ */
+char **environment_for_task(char *const *own, const Bulkhead__Command *command, const char *role);
+
+void environment_free(char **environment);
+
+#endif
