@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* A dead machine is noticed after 30 + 3 * 10 seconds: the stream's heartbeats are half an hour apart. */
@@ -390,6 +392,20 @@ static int take_connected_socket(void *arg, curl_socket_t socket, curlsocktype p
     (void)socket;
     (void)purpose;
     return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+/*
+ * libcurl 7.88 (Debian 12; curl bug 10626) hears CURL_SOCKOPT_ALREADY_CONNECTED and connects all the same.
+ * So the connect() that it finds is this one, and connecting a Unix socket that is connected does nothing,
+ * where the system's would be an error.
+ */
+int connect(int socket, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+    struct sockaddr_un peer;
+    socklen_t size = sizeof(peer);
+    if (getpeername(socket, (struct sockaddr *)&peer, &size) == 0 && peer.sun_family == AF_UNIX)
+        return 0;
+    return (int)syscall(SYS_connect, socket, address.__sockaddr__, length);
 }
 
 /* Without these a dead peer would be noticed late; the connection works all the same. */

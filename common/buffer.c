@@ -33,14 +33,20 @@ size_t buffer_length(const struct buffer *buffer)
     return buffer->end - buffer->start;
 }
 
+/* Before anything was put in there is no block to point into. */
+static unsigned char *at(const struct buffer *buffer, size_t offset)
+{
+    return buffer->data != NULL ? buffer->data + offset : NULL;
+}
+
 const unsigned char *buffer_bytes(const struct buffer *buffer)
 {
-    return buffer->data + buffer->start;
+    return at(buffer, buffer->start);
 }
 
 static void move_to_front(struct buffer *buffer)
 {
-    if (buffer->start == 0)
+    if (buffer->start == 0 || buffer->data == NULL)
         return;
     memmove(buffer->data, buffer->data + buffer->start, buffer_length(buffer));
     buffer->end -= buffer->start;
@@ -78,7 +84,7 @@ int buffer_reserve(struct buffer *buffer, size_t length, unsigned char **ret_spa
                 return r;
         }
     }
-    *ret_space = buffer->data + buffer->end;
+    *ret_space = at(buffer, buffer->end);
     return 0;
 }
 

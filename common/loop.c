@@ -25,6 +25,7 @@ struct loop {
     size_t count;
     size_t capacity;
     struct loop_timer *timers;
+    int64_t round; /* when timers were last looked at: none is armed for an earlier time */
     bool stopped;
 };
 
@@ -132,7 +133,8 @@ void loop_timer_disarm(struct loop *loop, struct loop_timer *timer)
 void loop_timer_arm(struct loop *loop, struct loop_timer *timer, int64_t at)
 {
     loop_timer_disarm(loop, timer);
-    timer->at = at > LOOP_NEVER ? at : LOOP_NEVER + 1;
+    int64_t earliest = loop->round > LOOP_NEVER ? loop->round : LOOP_NEVER + 1;
+    timer->at = at > earliest ? at : earliest;
     struct loop_timer **link = &loop->timers;
     while (*link != NULL && (*link)->at <= timer->at)
         link = &(*link)->next;
@@ -140,13 +142,27 @@ void loop_timer_arm(struct loop *loop, struct loop_timer *timer, int64_t at)
     *link = timer;
 }
 
-/* The timers are in order. Each is disarmed before it fires, so that it may be armed again or freed from
- * within. */
+static size_t count_due_timers(const struct loop *loop)
+{
+    size_t count = 0;
+    for (const struct loop_timer *timer = loop->timers; timer != NULL && timer->at <= loop->round;
+         timer = timer->next)
+        count++;
+    return count;
+}
+
+/*
+ * The timers are in order. Each is disarmed before it fires, so that it may be armed again or freed from
+ * within. One that is armed again for now is behind those that are due already, and waits for the next
+ * round: it must not keep descriptors from their turn.
+ */
 static void fire_due_timers(struct loop *loop)
 {
-    int64_t now = loop_now();
-    while (!loop->stopped && loop->timers != NULL && loop->timers->at <= now) {
+    loop->round = loop_now();
+    for (size_t due = count_due_timers(loop); due > 0; due--) {
         struct loop_timer *timer = loop->timers;
+        if (loop->stopped || timer == NULL || timer->at > loop->round)
+            return;
         loop_timer_disarm(loop, timer);
         timer->fire(timer->arg);
     }

@@ -47,9 +47,7 @@ int domain_socket_connect(const char *path)
     if (r < 0)
         return r;
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (descriptor < 0)
-        r = -errno;
-    else if (connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) < 0)
+    if (descriptor < 0 || connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) < 0)
         r = -errno;
     if (folder >= 0)
         close(folder);

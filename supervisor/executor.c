@@ -27,6 +27,8 @@
 #include "supervisor/strays.h"
 #include "supervisor/task.h"
 
+/* For a helper that was killed when the executor leaves. */
+#define LAST_WAIT (100 * (int64_t)LOOP_MS)
 #define STRAYS_INTERVAL (50 * (int64_t)LOOP_MS)
 
 struct entry {
@@ -520,11 +522,25 @@ static int set_up(struct executor *self)
     return r;
 }
 
+/* agent-client was sent SIGKILL: it is gone in a moment, and nothing of ours should be seen after us. */
+static void await_agent_client(const struct executor *self, pid_t pid)
+{
+    int64_t end = loop_now() + LAST_WAIT;
+    struct pollfd signals = {.fd = self->signals, .events = POLLIN};
+    struct signalfd_siginfo info;
+    while (pid != 0 && waitpid(pid, NULL, WNOHANG) == 0 && loop_now() < end)
+        if (poll(&signals, 1, (int)(LAST_WAIT / LOOP_MS)) > 0)
+            while (read(self->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+                continue;
+}
+
 static void tear_down(struct executor *self)
 {
     if (self->loop == NULL)
         return;
+    pid_t agent_client = self->agent != NULL ? agent_pid(self->agent) : 0;
     agent_free(self->agent);
+    await_agent_client(self, agent_client);
     while (self->tasks != NULL) {
         struct entry *entry = self->tasks;
         self->tasks = entry->next;

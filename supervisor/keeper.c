@@ -256,7 +256,7 @@ static void look_for_excluded(struct keeping *self)
     if (tree_scan(&self->tree) < 0)
         return;
     for (size_t i = 0; i < self->tree.count; i++)
-        if (self->tree.processes[i].state != 'Z' && !is_excluded(self, &self->tree.processes[i]))
+        if (self->tree.processes[i].alive && !is_excluded(self, &self->tree.processes[i]))
             return;
     for (size_t i = 0; i < self->tree.count; i++)
         terminate_one(self, &self->tree.processes[i]);

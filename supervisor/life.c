@@ -69,6 +69,7 @@ static unsigned order_sweep(struct life *life, int64_t now)
 
 static unsigned kill_tree(struct life *life, int64_t now)
 {
+    life->deadlines[LIFE_TIMER_DRAIN] = 0;
     life->deadlines[LIFE_TIMER_GRACE] = 0;
     life->state = LIFE_KILLING;
     return order_sweep(life, now);
@@ -93,18 +94,6 @@ static unsigned terminate_tree(struct life *life, int64_t now)
     return LIFE_DO_TERMINATE;
 }
 
-/*
- * Under an end, the task keeps the smaller of its grace and half of what is left; hooks and then the drain
- * delay have the rest. terminate_by says when that rest is used up; 0 when there is no end.
- */
-static int64_t terminate_by(const struct life *life, int64_t now)
-{
-    if (life->end == 0)
-        return 0;
-    int64_t left = life->end > now ? life->end - now : 0;
-    return life->end - earlier(life->grace, left / 2);
-}
-
 static int64_t cap(int64_t deadline, int64_t limit)
 {
     return limit != 0 ? earlier(deadline, limit) : deadline;
@@ -121,7 +110,7 @@ static unsigned after_hooks(struct life *life, int64_t now)
     }
     if (life->terms.drain_delay > 0 && life->grace > 0) {
         life->state = LIFE_DRAINING;
-        life->deadlines[LIFE_TIMER_DRAIN] = cap(after(now, life->terms.drain_delay), terminate_by(life, now));
+        life->deadlines[LIFE_TIMER_DRAIN] = cap(after(now, life->terms.drain_delay), life->terminate_by);
         return 0;
     }
     return terminate_tree(life, now);
@@ -132,7 +121,7 @@ static unsigned run_end_hooks(struct life *life, int64_t now)
     life->state = LIFE_DEREGISTERING;
     if (!life->terms.end_hooks)
         return after_hooks(life, now);
-    life->deadlines[LIFE_TIMER_HOOKS] = cap(after(now, life->terms.hooks_timeout), terminate_by(life, now));
+    life->deadlines[LIFE_TIMER_HOOKS] = cap(after(now, life->terms.hooks_timeout), life->terminate_by);
     return LIFE_DO_END_HOOKS;
 }
 
@@ -192,19 +181,25 @@ static unsigned on_launch(struct life *life, const struct life_event *event)
     return LIFE_DO_SEND_STARTING | LIFE_DO_START_HOOKS;
 }
 
+/* Whether the answer is of the hooks that are waited for: cancelled ones may answer late, into a later state. */
+static bool is_awaited(const struct life *life, const struct life_event *event)
+{
+    return life->state == (event->at_end ? LIFE_DEREGISTERING : LIFE_PREPARING);
+}
+
 static unsigned on_hooks_done(struct life *life, const struct life_event *event)
 {
-    if (life->state == LIFE_PREPARING)
-        return start(life, event->now);
-    return life->state == LIFE_DEREGISTERING ? after_hooks(life, event->now) : 0;
+    if (!is_awaited(life, event))
+        return 0;
+    return event->at_end ? after_hooks(life, event->now) : start(life, event->now);
 }
 
 /* A hook that fails while the task ends is reported by whoever ran it; the end goes on. */
 static unsigned on_hooks_failed(struct life *life, const struct life_event *event)
 {
-    if (life->state == LIFE_PREPARING)
-        return begin_end(life, CAUSE_HOOK_FAILED, event->now);
-    return life->state == LIFE_DEREGISTERING ? after_hooks(life, event->now) : 0;
+    if (!is_awaited(life, event))
+        return 0;
+    return event->at_end ? after_hooks(life, event->now) : begin_end(life, CAUSE_HOOK_FAILED, event->now);
 }
 
 static unsigned on_started(struct life *life, const struct life_event *event)
@@ -232,9 +227,10 @@ static unsigned on_main_exited(struct life *life, const struct life_event *event
     return begin_end(life, event->success ? CAUSE_EXIT_SUCCESS : CAUSE_EXIT_FAILURE, event->now);
 }
 
+/* A tree that was given up may still become empty while the hooks run: then nothing is left to report. */
 static unsigned on_tree_empty(struct life *life, const struct life_event *event)
 {
-    if (life->tree != LIFE_TREE_ALIVE)
+    if (life->tree == LIFE_TREE_NONE || life_is_over(life))
         return 0;
     life->tree = LIFE_TREE_EMPTIED;
     life->deadlines[LIFE_TIMER_GIVE_UP] = 0;
@@ -244,7 +240,8 @@ static unsigned on_tree_empty(struct life *life, const struct life_event *event)
     return is_ending(life) && life->state != LIFE_DEREGISTERING ? finish(life) : 0;
 }
 
-/* With its keeper a task has lost what could end it gracefully: all that is left of it is killed. */
+/* With its keeper a task has lost what could end it gracefully: all that is left of it is killed. The order
+ * goes out even if it did before: the one who was to carry it out is dead. */
 static unsigned on_keeper_gone(struct life *life, const struct life_event *event)
 {
     if (life->tree != LIFE_TREE_ALIVE)
@@ -252,7 +249,7 @@ static unsigned on_keeper_gone(struct life *life, const struct life_event *event
     if (life->state == LIFE_STARTING || life->state == LIFE_RUNNING)
         return begin_end(life, CAUSE_KEEPER_LOST, event->now);
     if (life->state == LIFE_DEREGISTERING)
-        return order_sweep(life, event->now);
+        return LIFE_DO_SWEEP | order_sweep(life, event->now);
     return is_ending(life) ? LIFE_DO_SWEEP | kill_tree(life, event->now) : 0;
 }
 
@@ -262,6 +259,17 @@ static void tighten(int64_t *deadline, int64_t limit)
         *deadline = earlier(*deadline, limit);
 }
 
+/*
+ * Under an end the task keeps the smaller of its grace and half of what is left; hooks and then the drain delay
+ * have the rest. Returns when the task's share begins. It is fixed once: asked again later, the drain delay
+ * would have half of the share too.
+ */
+static int64_t task_share(int64_t end, int64_t grace, int64_t now)
+{
+    int64_t left = end > now ? end - now : 0;
+    return end - earlier(grace, left / 2);
+}
+
 static void take_terms_of_kill(struct life *life, const struct life_event *event, bool first)
 {
     int64_t grace = event->grace >= 0 ? event->grace : life->terms.grace;
@@ -269,16 +277,18 @@ static void take_terms_of_kill(struct life *life, const struct life_event *event
     if (event->end == 0)
         return;
     life->end = cap(event->end, life->end);
+    life->terminate_by = cap(task_share(event->end, life->grace, event->now), life->terminate_by);
     life->give_up_by = cap(event->give_up_by, life->give_up_by);
 }
 
 static unsigned kill_sooner(struct life *life, const struct life_event *event)
 {
     take_terms_of_kill(life, event, false);
-    int64_t by = terminate_by(life, event->now);
-    tighten(&life->deadlines[LIFE_TIMER_HOOKS], by);
-    tighten(&life->deadlines[LIFE_TIMER_DRAIN], by);
+    tighten(&life->deadlines[LIFE_TIMER_HOOKS], life->terminate_by);
+    tighten(&life->deadlines[LIFE_TIMER_DRAIN], life->terminate_by);
     tighten(&life->deadlines[LIFE_TIMER_GIVE_UP], life->give_up_by);
+    if (life->state == LIFE_DRAINING && life->grace == 0)
+        return terminate_tree(life, event->now);
     if (life->state != LIFE_TERMINATING)
         return 0;
     tighten(&life->deadlines[LIFE_TIMER_GRACE], kill_time(life));

@@ -100,6 +100,7 @@ struct life_event {
     int64_t now;
     bool valid;   /* LAUNCH: the task can be run. START_FAILED: the task's description is not to blame */
     bool success; /* MAIN_EXITED: exit code 0 */
+    bool at_end;  /* HOOKS_DONE, HOOKS_FAILED: of the BeforeTerminate hooks, not of BeforeTaskStart */
     enum life_cause cause; /* KILL */
     int64_t grace;         /* KILL: negative for the task's own */
     int64_t end;           /* KILL: SIGKILL is due by then; 0 for no such end */
@@ -118,6 +119,7 @@ struct life {
     int64_t grace;         /* of the kill in progress */
     int64_t end;           /* of the kill in progress, 0 for none */
     int64_t give_up_by;    /* goes with end */
+    int64_t terminate_by;  /* goes with end: when the hooks' and the drain delay's share of the time is used up */
     int64_t terminated_at; /* when SIGTERM was ordered: the grace counts from here */
     int64_t deadlines[LIFE_TIMERS];
 };

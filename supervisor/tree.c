@@ -22,8 +22,11 @@
 
 enum {
     STOP_ROUNDS = 64, /* a fork storm is met by the next call */
-    STAT_SIZE = 1024, /* the fields up to ppid take less than 100 bytes */
+    STAT_SIZE = 1024, /* the fields up to num_threads take less than 400 bytes */
 };
+
+#define SKIP_4_FIELDS " %*s %*s %*s %*s"
+#define SKIP_16_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS
 
 void tree_init(struct tree *tree, pid_t root)
 {
@@ -50,8 +53,11 @@ static ssize_t read_file(const char *path, char *bytes, size_t size)
     return n < 0 ? -error : n;
 }
 
-/* "pid (comm) state ppid …": comm may hold anything, also brackets and newlines, so its end is the last
- * bracket. */
+/*
+ * "pid (comm) state ppid …": comm may hold anything, also brackets and newlines, so its end is the last
+ * bracket. The state is that of the first thread: 'Z' as soon as that has ended, while the others run on. Only
+ * when no other is counted (num_threads, 16 fields on) is the process dead.
+ */
 static int read_process(pid_t pid, struct tree_process *ret_process)
 {
     char path[64];
@@ -66,10 +72,12 @@ static int read_process(pid_t pid, struct tree_process *ret_process)
     char *close_bracket = memrchr(stat, ')', (size_t)n);
     struct tree_process process = {.pid = pid};
     int parent;
+    long threads;
     if (open_bracket == NULL || close_bracket == NULL || close_bracket < open_bracket ||
-        sscanf(close_bracket + 1, " %c %d", &process.state, &parent) != 2)
+        sscanf(close_bracket + 1, " %c %d" SKIP_16_FIELDS "%ld", &process.state, &parent, &threads) != 3)
         return -ESRCH;
     process.parent = parent;
+    process.alive = (process.state != 'Z' && process.state != 'X') || threads > 1;
     size_t length = (size_t)(close_bracket - open_bracket - 1);
     if (length >= sizeof(process.comm))
         length = sizeof(process.comm) - 1;
@@ -179,7 +187,7 @@ static int open_process(pid_t pid)
 static bool is_still_meant(const struct tree *tree, pid_t pid)
 {
     struct tree_process now;
-    return read_process(pid, &now) == 0 && now.state != 'Z' && now.state != 'X' && contains(tree, now.parent);
+    return read_process(pid, &now) == 0 && now.alive && contains(tree, now.parent);
 }
 
 int tree_signal(const struct tree *tree, const struct tree_process *process, int signal)
@@ -246,9 +254,9 @@ static int stop_all(struct tree *tree)
         r = tree_scan(tree);
         if (r < 0 || stop_new_ones(tree, &before) == 0)
             break;
-        tree_clear(&before);
-        before = *tree;
-        tree_init(tree, before.root);
+        struct tree seen = *tree;
+        *tree = before;
+        before = seen;
     }
     tree_clear(&before);
     return r;
@@ -294,7 +302,7 @@ size_t tree_describe(const struct tree *tree, char *text, size_t size)
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < tree->count; i++) {
-        if (tree->processes[i].state == 'Z' || tree->processes[i].state == 'X')
+        if (!tree->processes[i].alive)
             continue;
         if (++count > NAMED)
             continue;

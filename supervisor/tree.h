@@ -15,7 +15,8 @@ enum { TREE_COMM_SIZE = 16 };
 struct tree_process {
     pid_t pid;
     pid_t parent;
-    char state;                /* as in proc_pid_stat(5): R, S, D, T, Z, … */
+    char state;                /* as in proc_pid_stat(5): R, S, D, T, Z, …, of its first thread */
+    bool alive;                /* not a zombie: one whose first thread has ended lives on in the others */
     char comm[TREE_COMM_SIZE]; /* as the kernel keeps it: cut at 15 bytes, any byte possible */
 };
 
@@ -41,8 +42,8 @@ int tree_scan_children(struct tree *tree);
 
 /*
  * Sends a signal to one process of the tree. Returns 0; -ESRCH when it is gone or its pid is another's by
- * now; -EPERM when it may not be signalled (it has changed its user). A process that is already a zombie
- * counts as gone.
+ * now; -EPERM when it may not be signalled (it has changed its user). A zombie counts as
+ * gone.
  */
 int tree_signal(const struct tree *tree, const struct tree_process *process, int signal);
 

@@ -273,8 +273,9 @@ void event_send_queue(struct devagent *agent); // LAUNCHes that waited
 // launch.c
 int launch_prepare(struct devagent *agent); // sandbox, token, environment
 void launch_clean(struct devagent *agent);
+void launch_remove_tree(const char *root);
 void launch_destroy_container(struct devagent *agent, const char *why);
-char *launch_quote(const char *const *argv); // as one line for sh; the caller frees it
+char *launch_line(const char *const *argv); // `exec 'A' 'B'`, A made absolute; the caller frees it
 
 // container.c
 struct container_plan {
@@ -282,6 +283,7 @@ struct container_plan {
     const char *const *environment;
     const char *directory;
     const char *user; // NULL: unchanged
+    const char *root; // removed at the end; NULL: kept
     int stdout_fd, stderr_fd;
 };
 int container_start(struct container *container, const struct container_plan *plan);

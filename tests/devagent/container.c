@@ -242,6 +242,8 @@ _Noreturn static void container_main(int fd, const struct container_plan *given)
     if (executor > 0)
         serve(fd, executor, signals);
     (void)sweep(fd, executor);
+    if (plan.root)
+        launch_remove_tree(plan.root); // the agent may have crashed, and its folder would stay
     _exit(0);
 }
 

@@ -130,11 +130,8 @@ static void keep_options(struct devagent *agent)
         *single[i] = agent_keep(agent, agent_copy(*single[i]));
     options->environment = keep_strings(agent, options->environment);
     options->command_environment = keep_strings(agent, options->command_environment);
-    if (!options->executor_command && options->executor_argv) {
-        char *line = launch_quote(options->executor_argv);
-        options->executor_command = agent_keep(agent, agent_format("exec %s", line));
-        free(line);
-    }
+    if (!options->executor_command && options->executor_argv)
+        options->executor_command = agent_keep(agent, launch_line(options->executor_argv));
     options->executor_argv = NULL;
     const char *framework =
         options->framework_id ? options->framework_id : "5c0ed1a9-6b0e-4f6c-9d0a-devagent-0000";

@@ -8,7 +8,7 @@
 //
 //     struct devagent_options options;
 //     devagent_options_init(&options);
-//     options.executor_command = "exec build/release/bin/supervisor";
+//     options.executor_command = "exec /path/to/supervisor"; // the working directory is the sandbox
 //     struct devagent *agent;
 //     devagent_create(&options, &agent);               // listening; the executor is not started yet
 //     devagent_launch_command(agent, "t1", "sleep 60");// waits in the agent until the executor has
@@ -83,7 +83,7 @@ struct devagent_options {
         *environment; // NAME=VALUE, NULL-terminated: the agent's --executor_environment_variables
     const char *const *command_environment; // NAME=VALUE, NULL-terminated: ExecutorInfo.command.environment,
                                             // which wins over everything, the agent's own variables included
-    const char *user; // run the executor as this user (needs root); NULL: as the caller
+    const char *user;                       // run the executor as this user (needs root); NULL: as the caller
 
     const char *framework_id; // NULL: a default
     const char *executor_id;  // NULL: a default
@@ -93,11 +93,11 @@ struct devagent_options {
     int64_t recovery_timeout_ms;       // MESOS_RECOVERY_TIMEOUT; default 15 minutes
     int64_t reregistration_timeout_ms; // MESOS_SUBSCRIPTION_BACKOFF_MAX, and how long a restarted agent waits
                                        // for the executor before it destroys the container; default 2000
-    int64_t registration_timeout_ms; // an executor that has not subscribed so long after its start has its
-                                     // container destroyed; default 60000
+    int64_t registration_timeout_ms;   // an executor that has not subscribed so long after its start has its
+                                       // container destroyed; default 60000
     int64_t shutdown_grace_ms; // MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD, and when the container is destroyed
                                // after SHUTDOWN; default 5000
-    bool never_destroy; // do not destroy the container when one of these three is over
+    bool never_destroy;        // do not destroy the container when one of these three is over
 
     enum devagent_jwt jwt;
     bool jwt_claims_differ; // the token is good but of another executor: 403
@@ -446,6 +446,29 @@ char *devagent_read_file(const struct devagent *agent, const char *name);
 
 // For a failed test: every event, call, update and mistake, and the executor's stderr.
 void devagent_dump(const struct devagent *agent, FILE *stream);
+
+// -----------------------------------------------------------------------------------------------------------
+// Marathon
+
+// A task as Marathon hands it over when an app says `"executor": "/path"`: no TaskInfo.command;
+// TaskInfo.executor with the id marathon-<task id> and the command `chmod ug+rx '<path>' && exec '<path>'
+// <the task's command>`, which carries the task's environment too. An agent starts the executor with exactly
+// that command, so `command`, `executor_id` and `environment` belong into the options' executor_command,
+// executor_id and command_environment. (TaskBuilder.scala)
+struct devagent_marathon {
+    Mesos__V1__TaskInfo *task;
+    const char *command, *executor_id;
+    const char *const *environment;
+};
+
+// -EINVAL when the task has no task_id or no command.
+int devagent_marathon_new(const Mesos__V1__TaskInfo *task, const char *executor_path,
+                          struct devagent_marathon **ret_marathon);
+void devagent_marathon_free(struct devagent_marathon *marathon);
+
+// A TaskInfo from Mesos' v1 JSON; errors as devagent_launch_json(). Free it with
+// mesos__v1__task_info__free_unpacked().
+int devagent_parse_task(const char *json, Mesos__V1__TaskInfo **ret_task, char **ret_error);
 
 int64_t devagent_now_ns(void);
 const char *

@@ -422,18 +422,12 @@ int devagent_launch_command(struct devagent *agent, const char *task_id, const c
 
 int devagent_launch_json(struct devagent *agent, const char *json, char **ret_error)
 {
-    ProtobufCMessage *message;
-    char *error = NULL;
-    int r = json_message_parse(&mesos__v1__task_info__descriptor, json, &message, &error);
-    if (r < 0) {
-        if (ret_error)
-            *ret_error = error;
-        else
-            free(error);
+    Mesos__V1__TaskInfo *task;
+    int r = devagent_parse_task(json, &task, ret_error);
+    if (r < 0)
         return r;
-    }
-    r = devagent_launch(agent, (const Mesos__V1__TaskInfo *)message);
-    protobuf_c_message_free_unpacked(message, NULL);
+    r = devagent_launch(agent, task);
+    mesos__v1__task_info__free_unpacked(task, NULL);
     return r;
 }
 

@@ -307,3 +307,17 @@ int json_message_parse(const ProtobufCMessageDescriptor *kind, const char *text,
         *ret_error = reader.error;
     return r;
 }
+
+int devagent_parse_task(const char *json, Mesos__V1__TaskInfo **ret_task, char **ret_error)
+{
+    ProtobufCMessage *message;
+    char *error = NULL;
+    int r = json_message_parse(&mesos__v1__task_info__descriptor, json, &message, &error);
+    if (r >= 0)
+        *ret_task = (Mesos__V1__TaskInfo *)message;
+    else if (ret_error)
+        *ret_error = error;
+    else
+        free(error);
+    return r;
+}

@@ -68,10 +68,15 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return 0;
 }
 
+void launch_remove_tree(const char *root)
+{
+    nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void launch_clean(struct devagent *agent)
 {
     if (agent->root && !agent->options.keep_sandbox)
-        nftw(agent->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        launch_remove_tree(agent->root);
     list_clear(&agent->environment, free);
     free(agent->root);
     free(agent->sandbox);
@@ -209,33 +214,31 @@ const char *const *devagent_environment(const struct devagent *agent)
 // ---------------------------------------------------------------------------------------------------------
 // start and end
 
-static size_t quote_word(char *out, const char *word)
+static void put_quoted(FILE *out, const char *word)
 {
-    char *start = out;
-    *out++ = '\'';
+    fputs(" '", out);
     for (; *word; word++) {
-        if (*word == '\'') {
-            memcpy(out, "'\\''", 4);
-            out += 4;
-        } else {
-            *out++ = *word;
-        }
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
     }
-    *out++ = '\'';
-    *out++ = ' ';
-    return (size_t)(out - start);
+    fputc('\'', out);
 }
 
-char *launch_quote(const char *const *argv)
+char *launch_line(const char *const *argv)
 {
-    size_t room = 1, len = 0;
+    char *absolute = argv[0] && strchr(argv[0], '/') ? realpath(argv[0], NULL) : NULL;
+    char *line;
+    size_t len;
+    FILE *out = open_memstream(&line, &len);
+    if (!out)
+        abort();
+    fputs("exec", out);
     for (size_t i = 0; argv[i]; i++)
-        room += strlen(argv[i]) * 4 + 3;
-    char *line = agent_alloc(room);
-    for (size_t i = 0; argv[i]; i++)
-        len += quote_word(line + len, argv[i]);
-    if (len > 0)
-        line[len - 1] = '\0';
+        put_quoted(out, i == 0 && absolute ? absolute : argv[i]);
+    fclose(out);
+    free(absolute);
     return line;
 }
 
@@ -273,6 +276,7 @@ int devagent_start_executor(struct devagent *agent)
         .environment = devagent_environment(agent),
         .directory = agent->sandbox,
         .user = agent->options.user,
+        .root = agent->options.keep_sandbox ? NULL : agent->root,
         .stdout_fd = open_output(agent, "stdout"),
         .stderr_fd = open_output(agent, "stderr"),
     };
