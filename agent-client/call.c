@@ -89,19 +89,20 @@ static int pack(const Mesos__V1__Executor__Call *message, struct call *ret_call)
     return 0;
 }
 
-/* Adds who we are, and packs. */
-static int finish(Mesos__V1__Executor__Call *message, Mesos__V1__Executor__Call__Type type,
-                  const struct call_identity *identity, struct call *ret_call)
+/* Packs a copy with our names in it. */
+static int pack_with_identity(const Mesos__V1__Executor__Call *message, Mesos__V1__Executor__Call__Type type,
+                              const struct call_identity *identity, struct call *ret_call)
 {
     Mesos__V1__FrameworkID framework_id = MESOS__V1__FRAMEWORK_ID__INIT;
     Mesos__V1__ExecutorID executor_id = MESOS__V1__EXECUTOR_ID__INIT;
     framework_id.value = borrow(identity->framework_id);
     executor_id.value = borrow(identity->executor_id);
-    message->framework_id = &framework_id;
-    message->executor_id = &executor_id;
-    message->has_type = 1;
-    message->type = type;
-    return pack(message, ret_call);
+    Mesos__V1__Executor__Call complete = *message;
+    complete.framework_id = &framework_id;
+    complete.executor_id = &executor_id;
+    complete.has_type = 1;
+    complete.type = type;
+    return pack(&complete, ret_call);
 }
 
 int call_make_update(const struct call_identity *identity, const Bulkhead__Update *update,
@@ -112,7 +113,7 @@ int call_make_update(const struct call_identity *identity, const Bulkhead__Updat
     if (r == 0) {
         Mesos__V1__Executor__Call message = MESOS__V1__EXECUTOR__CALL__INIT;
         message.update = &status.update;
-        r = finish(&message, MESOS__V1__EXECUTOR__CALL__TYPE__UPDATE, identity, ret_call);
+        r = pack_with_identity(&message, MESOS__V1__EXECUTOR__CALL__TYPE__UPDATE, identity, ret_call);
     }
     free(status.text);
     return r;
@@ -135,7 +136,7 @@ static int pack_subscribe(const struct call_identity *identity, const struct cal
     }
     Mesos__V1__Executor__Call message = MESOS__V1__EXECUTOR__CALL__INIT;
     message.subscribe = &subscribe;
-    return finish(&message, MESOS__V1__EXECUTOR__CALL__TYPE__SUBSCRIBE, identity, ret_call);
+    return pack_with_identity(&message, MESOS__V1__EXECUTOR__CALL__TYPE__SUBSCRIBE, identity, ret_call);
 }
 
 int call_make_subscribe(const struct call_identity *identity, const struct call_list *list,

@@ -10,22 +10,26 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
+#include <sys/select.h>
 #include <unistd.h>
 
-/* A dead machine is noticed after 30 + 3 * 10 seconds: the stream's heartbeats are half an hour apart. */
-enum { KEEPALIVE_IDLE = 30, KEEPALIVE_INTERVAL = 10, KEEPALIVE_PROBES = 3 };
+#include "agent-client/http_options.h"
 
-/* What libcurl reads at once. Small, because each page that it has touched stays ours while the stream is
- * idle. */
-enum { RECEIVE_SIZE = 8 * 1024, SEND_SIZE = 16 * 1024 };
+/* Two connections, and a few more where a name is looked up. */
+enum { WATCHED_MAX = 16 };
+
+/* How often we look when a descriptor cannot be watched for want of memory. */
+enum { BLIND_MS = 10 };
+
+/* What libcurl waits for. */
+struct wanted {
+    fd_set readable;
+    fd_set writable;
+    int highest;
+};
 
 struct request {
     struct request *next;
@@ -50,71 +54,12 @@ struct http {
     CURLM *multi;
     struct curl_slist *headers;
     struct loop_timer timer;
+    int watched[WATCHED_MAX]; /* descriptors of libcurl's that the loop watches for us */
+    size_t watched_count;
     struct request *requests;
     bool busy;   /* inside libcurl, or inside a request's done(): this must not be freed now */
     bool doomed; /* http_free() was called meanwhile */
 };
-
-int http_global_init(void)
-{
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
-}
-
-/* ---- headers ---- */
-
-static void free_headers(struct curl_slist *headers)
-{
-    for (struct curl_slist *header = headers; header != NULL; header = header->next)
-        explicit_bzero(header->data, strlen(header->data)); /* one of them has the token */
-    curl_slist_free_all(headers);
-}
-
-static int add_header(struct curl_slist **headers, const char *text)
-{
-    struct curl_slist *longer = curl_slist_append(*headers, text);
-    if (longer == NULL)
-        return -ENOMEM;
-    *headers = longer;
-    return 0;
-}
-
-static int add_token(struct curl_slist **headers, const char *token)
-{
-    static const char prefix[] = "Authorization: Bearer ";
-    size_t size = sizeof(prefix) + strlen(token);
-    char *text = malloc(size);
-    if (text == NULL)
-        return -ENOMEM;
-    memcpy(text, prefix, sizeof(prefix) - 1);
-    memcpy(text + sizeof(prefix) - 1, token, strlen(token) + 1);
-    int r = add_header(headers, text);
-    explicit_bzero(text, size);
-    free(text);
-    return r;
-}
-
-/* Accept names protobuf alone: an agent that may answer in JSON does (Mesos: http.cpp, Http::executor). */
-static int make_headers(const struct http_settings *settings, struct curl_slist **ret_headers)
-{
-    static const char *const fixed[] = {
-        "Accept: application/x-protobuf", "Content-Type: application/x-protobuf",
-        "Expect:", /* no header: an agent does not answer 100, and we would wait */
-    };
-    struct curl_slist *headers = NULL;
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(fixed) / sizeof(fixed[0]); i++)
-        r = add_header(&headers, fixed[i]);
-    if (r == 0 && settings->endpoint.domain_socket)
-        r = add_header(&headers, "Host: localhost");
-    if (r == 0 && settings->token != NULL)
-        r = add_token(&headers, settings->token);
-    if (r < 0) {
-        free_headers(headers);
-        return r;
-    }
-    *ret_headers = headers;
-    return 0;
-}
 
 /* ---- the end of a request ---- */
 
@@ -133,9 +78,11 @@ static void forget_request(struct request *request)
 
 static void destroy(struct http *http)
 {
+    for (size_t i = 0; i < http->watched_count; i++)
+        loop_unwatch(http->loop, http->watched[i]);
     curl_multi_cleanup(http->multi);
     loop_timer_disarm(http->loop, &http->timer);
-    free_headers(http->headers);
+    http_options_free_headers(http->headers);
     for (size_t i = 0; i < http->sockets.count; i++)
         close(http->sockets.descriptors[i]);
     free(http);
@@ -238,62 +185,112 @@ static void collect(struct http *http)
     }
 }
 
-/* ---- libcurl and the loop ---- */
+/*
+ * ---- libcurl and the loop ----
+ *
+ * Of libcurl's two ways into a foreign loop this is the simple one: ask after every call what to wait for.
+ * The other, curl_multi_socket_action(), has a table for a thousand connections, of which we have two; it
+ * costs 29 KiB.
+ */
 
-static void act(struct http *http, curl_socket_t socket, int events)
-{
-    int running;
-    http->busy = true;
-    curl_multi_socket_action(http->multi, socket, events, &running);
-    collect(http);
-    http->busy = false;
-    if (http->doomed)
-        destroy(http);
-}
+static void on_descriptor(void *arg, int descriptor, short events);
 
-static void on_timer(void *arg)
+static short wanted_events(int descriptor, const struct wanted *wanted)
 {
-    act(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void on_descriptor(void *arg, int descriptor, short events)
-{
-    int flags = 0;
-    if ((events & (POLLIN | POLLHUP)) != 0)
-        flags |= CURL_CSELECT_IN;
-    if ((events & POLLOUT) != 0)
-        flags |= CURL_CSELECT_OUT;
-    if ((events & (POLLERR | POLLNVAL)) != 0)
-        flags |= CURL_CSELECT_ERR;
-    act(arg, descriptor, flags);
-}
-
-static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *unused)
-{
-    (void)easy;
-    (void)unused;
-    struct http *http = arg;
-    if (what == CURL_POLL_REMOVE) {
-        loop_unwatch(http->loop, socket);
-        return 0;
-    }
     short events = 0;
-    if ((what & CURL_POLL_IN) != 0)
+    if (FD_ISSET(descriptor, &wanted->readable))
         events |= POLLIN;
-    if ((what & CURL_POLL_OUT) != 0)
+    if (FD_ISSET(descriptor, &wanted->writable))
         events |= POLLOUT;
-    return loop_watch(http->loop, socket, events, on_descriptor, http) < 0 ? -1 : 0;
+    return events;
 }
 
-static int set_timer(CURLM *multi, long milliseconds, void *arg)
+/* What libcurl no longer waits for it may have closed. */
+static void unwatch_old(struct http *http, const struct wanted *wanted)
 {
-    (void)multi;
-    struct http *http = arg;
+    size_t kept = 0;
+    for (size_t i = 0; i < http->watched_count; i++) {
+        if (wanted_events(http->watched[i], wanted) != 0)
+            http->watched[kept++] = http->watched[i];
+        else
+            loop_unwatch(http->loop, http->watched[i]);
+    }
+    http->watched_count = kept;
+}
+
+static int watch(struct http *http, int descriptor, short events)
+{
+    size_t i = 0;
+    while (i < http->watched_count && http->watched[i] != descriptor)
+        i++;
+    if (i == WATCHED_MAX)
+        return -ENOBUFS;
+    int r = loop_watch(http->loop, descriptor, events, on_descriptor, http);
+    if (r < 0)
+        return r;
+    http->watched[i] = descriptor;
+    if (i == http->watched_count)
+        http->watched_count++;
+    return 0;
+}
+
+static int watch_wanted(struct http *http, const struct wanted *wanted)
+{
+    int result = 0;
+    for (int descriptor = 0; descriptor <= wanted->highest; descriptor++) {
+        short events = wanted_events(descriptor, wanted);
+        int r = events != 0 ? watch(http, descriptor, events) : 0;
+        if (r < 0)
+            result = r;
+    }
+    return result;
+}
+
+/* Makes the loop wait for what libcurl waits for. Where a descriptor cannot be watched, time has to do. */
+static void wait_for_libcurl(struct http *http)
+{
+    struct wanted wanted = {.highest = -1};
+    fd_set exceptional;
+    long milliseconds = -1;
+    FD_ZERO(&wanted.readable);
+    FD_ZERO(&wanted.writable);
+    FD_ZERO(&exceptional);
+    curl_multi_fdset(http->multi, &wanted.readable, &wanted.writable, &exceptional, &wanted.highest);
+    curl_multi_timeout(http->multi, &milliseconds);
+    unwatch_old(http, &wanted);
+    if (watch_wanted(http, &wanted) < 0 && (milliseconds < 0 || milliseconds > BLIND_MS))
+        milliseconds = BLIND_MS;
     if (milliseconds < 0)
         loop_timer_disarm(http->loop, &http->timer);
     else
         loop_timer_arm(http->loop, &http->timer, loop_now() + (int64_t)milliseconds * LOOP_MS);
-    return 0;
+}
+
+/* Either frees what was to be freed meanwhile, or waits for the next turn. */
+static void end_turn(struct http *http)
+{
+    http->busy = false;
+    if (http->doomed)
+        destroy(http);
+    else
+        wait_for_libcurl(http);
+}
+
+static void act(void *arg)
+{
+    struct http *http = arg;
+    int running;
+    http->busy = true;
+    curl_multi_perform(http->multi, &running);
+    collect(http);
+    end_turn(http);
+}
+
+static void on_descriptor(void *arg, int descriptor, short events)
+{
+    (void)descriptor;
+    (void)events;
+    act(arg);
 }
 
 static void on_deadline(void *arg)
@@ -303,9 +300,7 @@ static void on_deadline(void *arg)
     strncpy(request->error, "no answer in time", sizeof(request->error) - 1);
     http->busy = true;
     end_request(request, HTTP_TIMED_OUT);
-    http->busy = false;
-    if (http->doomed)
-        destroy(http);
+    end_turn(http);
 }
 
 /* ---- what libcurl calls during a request ---- */
@@ -394,101 +389,21 @@ static int take_connected_socket(void *arg, curl_socket_t socket, curlsocktype p
     return CURL_SOCKOPT_ALREADY_CONNECTED;
 }
 
-/*
- * libcurl 7.88 (Debian 12; curl bug 10626) hears CURL_SOCKOPT_ALREADY_CONNECTED and connects all the same.
- * So the connect() that it finds is this one, and connecting a Unix socket that is connected does nothing,
- * where the system's would be an error.
- */
-int connect(int socket, __CONST_SOCKADDR_ARG address, socklen_t length)
-{
-    struct sockaddr_un peer;
-    socklen_t size = sizeof(peer);
-    if (getpeername(socket, (struct sockaddr *)&peer, &size) == 0 && peer.sun_family == AF_UNIX)
-        return 0;
-    return (int)syscall(SYS_connect, socket, address.__sockaddr__, length);
-}
-
-/* Without these a dead peer would be noticed late; the connection works all the same. */
-static int tune_socket(void *arg, curl_socket_t socket, curlsocktype purpose)
-{
-    (void)arg;
-    (void)purpose;
-    const struct {
-        int level, name, value;
-    } options[] = {
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
-        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL},
-        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
-    };
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        setsockopt(socket, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
-    return CURL_SOCKOPT_OK;
-}
-
 /* ---- setting a request up ---- */
-
-/* Remembers the first failure, so that a list of options reads as a list. */
-#define SET(option, value) (code = code != CURLE_OK ? code : curl_easy_setopt(easy, option, value))
-
-static CURLcode set_text(CURL *easy, CURLoption option, const char *text)
-{
-    return text != NULL ? curl_easy_setopt(easy, option, text) : CURLE_OK;
-}
-
-static CURLcode set_manners(CURL *easy)
-{
-    CURLcode code = CURLE_OK;
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_NOPROXY, "*");
-    SET(CURLOPT_PROXY, "");
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
-    SET(CURLOPT_HTTP09_ALLOWED, 0L);
-    SET(CURLOPT_USERAGENT, "bulkhead/" BULKHEAD_VERSION);
-    SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
-    SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_SIZE);
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    return code;
-}
 
 static CURLcode set_sockets(CURL *easy, struct http *http)
 {
     CURLcode code = CURLE_OK;
-    if (http->settings->endpoint.domain_socket) {
-        SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-        SET(CURLOPT_OPENSOCKETDATA, http);
-        SET(CURLOPT_SOCKOPTFUNCTION, take_connected_socket);
-        SET(CURLOPT_TCP_NODELAY, 0L);
-    } else {
-        SET(CURLOPT_SOCKOPTFUNCTION, tune_socket);
-    }
-    return code;
-}
-
-static CURLcode set_tls(CURL *easy, const struct http_settings *settings)
-{
-    CURLcode code = CURLE_OK;
-    if (!settings->endpoint.tls)
-        return code;
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_VERIFYPEER, settings->verify ? 1L : 0L);
-    SET(CURLOPT_SSL_VERIFYHOST, settings->verify && settings->verify_host ? 2L : 0L);
-    code = code != CURLE_OK ? code : set_text(easy, CURLOPT_SSLCERT, settings->certificate_file);
-    code = code != CURLE_OK ? code : set_text(easy, CURLOPT_SSLKEY, settings->key_file);
-    code = code != CURLE_OK ? code : set_text(easy, CURLOPT_CAINFO, settings->authorities_file);
-    code = code != CURLE_OK ? code : set_text(easy, CURLOPT_CAPATH, settings->authorities_folder);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, http);
+    SET(CURLOPT_SOCKOPTFUNCTION, take_connected_socket);
+    SET(CURLOPT_TCP_NODELAY, 0L);
     return code;
 }
 
 static CURLcode set_call(CURL *easy, struct request *request)
 {
     CURLcode code = CURLE_OK;
-    SET(CURLOPT_URL, request->http->settings->endpoint.url);
     SET(CURLOPT_HTTPHEADER, request->http->headers);
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->user.size);
@@ -506,14 +421,15 @@ static CURLcode set_call(CURL *easy, struct request *request)
 
 static int set_options(struct request *request)
 {
-    CURLcode code = set_manners(request->easy);
-    if (code == CURLE_OK)
+    const struct http_settings *settings = request->http->settings;
+    CURLcode code = http_options_set(request->easy, settings);
+    if (code == CURLE_OK && settings->endpoint.domain_socket)
         code = set_sockets(request->easy, request->http);
     if (code == CURLE_OK)
-        code = set_tls(request->easy, request->http->settings);
-    if (code == CURLE_OK)
         code = set_call(request->easy, request);
-    return code == CURLE_OK ? 0 : -ENOMEM;
+    if (code == CURLE_OK)
+        return 0;
+    return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -ENOTSUP;
 }
 
 static int begin(struct request *request)
@@ -546,6 +462,7 @@ int http_post(struct http *http, const struct http_request *user)
     request->next = http->requests;
     http->requests = request;
     loop_timer_arm(http->loop, &request->deadline, loop_now() + http->settings->timeout);
+    loop_timer_arm(http->loop, &http->timer, loop_now());
     return 0;
 }
 
@@ -555,11 +472,7 @@ static int set_up_multi(struct http *http)
     if (http->multi == NULL)
         return -ENOMEM;
     CURLM *multi = http->multi;
-    bool ok = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 2L) == CURLM_OK &&
+    bool ok = curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 2L) == CURLM_OK &&
               curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK;
     if (ok)
         return 0;
@@ -575,12 +488,12 @@ int http_new(struct loop *loop, const struct http_settings *settings, const stru
         return -ENOMEM;
     http->loop = loop;
     http->settings = settings;
-    loop_timer_init(&http->timer, on_timer, http);
-    int r = make_headers(settings, &http->headers);
+    loop_timer_init(&http->timer, act, http);
+    int r = http_options_make_headers(settings, &http->headers);
     if (r == 0)
         r = set_up_multi(http);
     if (r < 0) {
-        free_headers(http->headers);
+        http_options_free_headers(http->headers);
         free(http);
         return r;
     }

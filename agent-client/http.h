@@ -5,22 +5,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent-client/credentials.h"
 #include "agent-client/endpoint.h"
 #include "common/loop.h"
 
-/* How the agent is reached. Strings may be NULL, except the URL; all must outlive every struct http made with
- * them. */
+/* How the agent is reached. What it points to must outlive every struct http made with it. */
 struct http_settings {
     struct endpoint endpoint;
-    const char *token; /* sent as "Authorization: Bearer"; printable ASCII only */
+    const char *token; /* sent as "Authorization: Bearer"; printable ASCII only; NULL for none */
     int64_t timeout; /* nanoseconds until the head of a stream's answer, or the whole of another answer, must
                         be there */
-    const char *certificate_file;
-    const char *key_file;
-    const char *authorities_file;
-    const char *authorities_folder;
-    bool verify;      /* the agent's certificate must come from one of the authorities */
-    bool verify_host; /* and must name the host or address of the URL */
+
+    /* Of an endpoint with TLS. */
+    struct credentials credentials; /* borrowed */
+    const char *authorities_folder; /* read whenever a connection is made; NULL for none */
+    bool verify;                    /* the agent's certificate must come from one of the authorities */
+    bool verify_host;               /* and must name the host or address of the URL */
 };
 
 /*
@@ -82,8 +82,5 @@ struct http_request {
 
 /* Begins a request; its functions are called from the loop. Returns 0 or -ENOMEM. */
 int http_post(struct http *http, const struct http_request *request);
-
-/* Prepares libcurl for this process; once, before anything else here. Returns 0 or -ENOMEM. */
-int http_global_init(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "agent-client/listing.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ static int grow(void **array, size_t element, size_t count, size_t *room)
     if (count < *room)
         return 0;
     size_t wanted = *room > 0 ? *room * 2 : 4;
-    void *larger = reallocarray(*array, wanted, element);
+    void *larger = wanted <= SIZE_MAX / element ? realloc(*array, wanted * element) : NULL;
     if (larger == NULL)
         return -ENOMEM;
     *array = larger;

@@ -11,15 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/types.h>
 #include <unistd.h>
 
-#include "agent-client/http.h"
+#include "agent-client/credentials.h"
+#include "agent-client/libcurl.h"
 #include "agent-client/link.h"
 #include "agent-client/subscription.h"
 #include "agent-client/settings.h"
 #include "common/config.h"
+#include "common/confine.h"
 #include "common/helper.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -33,6 +34,8 @@ struct client {
     struct link *link;
     struct config *config; /* NULL until CONFIGURE has come */
     struct settings settings;
+    pid_t supervisor;
+    struct confine_result confinement;
     struct subscription *subscription;
 };
 
@@ -153,16 +156,10 @@ static int open_log(struct client *client)
 }
 
 /* Before there is a token to be read out of this process's memory or core. */
-static int close_memory(struct client *client)
+static int begin_confinement(struct client *client)
 {
-    (void)client;
-    const struct rlimit none = {0, 0};
-    int r = setrlimit(RLIMIT_CORE, &none);
-#ifndef BULKHEAD_SANITIZE /* its leak check reads the process from outside */
-    r |= prctl(PR_SET_DUMPABLE, 0);
-#endif
-    if (r != 0)
-        log_warning("cannot keep this process's memory to itself; going on", LOG_ERRNO(errno));
+    client->supervisor = getppid();
+    confine_begin(&client->confinement);
     return STEP_DONE;
 }
 
@@ -239,10 +236,54 @@ static int apply_configuration(struct client *client)
     return EXIT_USAGE;
 }
 
-static int prepare_http(struct client *client)
+static int read_credentials(struct client *client)
 {
-    (void)client;
-    return http_global_init() == 0 ? STEP_DONE : no_memory();
+    if (!client->settings.http.endpoint.tls)
+        return STEP_DONE;
+    enum config_id setting = 0;
+    int r = credentials_read(client->config, &client->settings.http.credentials, &setting);
+    if (r == 0)
+        return STEP_DONE;
+    if (r == -ENOMEM)
+        return no_memory();
+    log_error("a file for TLS cannot be read; leaving", LOG_STR("setting", config_name(setting)),
+              LOG_ERRNO(r));
+    return EXIT_USAGE;
+}
+
+static int prepare_libcurl(struct client *client)
+{
+    return libcurl_prepare(client->settings.http.endpoint.tls) == 0 ? STEP_DONE : no_memory();
+}
+
+static void report_gaps(const struct confine_result *confinement)
+{
+    struct confine_gap gap;
+    for (size_t cursor = 0; confine_missing(confinement, &cursor, &gap);)
+        log_write(gap.is_not_offered ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                  "a step of this process's confinement cannot be taken; going on without",
+                  LOG_STR("step", gap.step), LOG_STR("leaves", gap.leaves), LOG_ERRNO(gap.error));
+}
+
+/* What only root may read is in memory, and nothing has come from a network. */
+static int confine(struct client *client)
+{
+    const struct http_settings *http = &client->settings.http;
+    const char *const readable[] = {http->authorities_folder, NULL};
+    const struct confine_options options = {
+        .role = ROLE_AGENT_CLIENT,
+        .user = config_string(client->config, CONFIG_HELPER_USER),
+        .parent = client->supervisor,
+        .names = !http->endpoint.numeric_host,
+        .authorities = http->endpoint.tls,
+        .readable = readable,
+    };
+    int r = confine_apply(&options, &client->confinement);
+    report_gaps(&client->confinement);
+    if (r == 0)
+        return STEP_DONE;
+    log_error("the supervisor is gone; leaving");
+    return EXIT_FAILURE;
 }
 
 static int converse(struct client *client)
@@ -258,11 +299,19 @@ static int converse(struct client *client)
     return judge_link(client);
 }
 
-/* Confinement belongs between prepare_http and converse: all that is needed is open, and nothing has come
- * from a network. */
 static int (*const steps[])(struct client *client) = {
-    check_start,         open_log,     close_memory, set_allocator, open_link, greet, await_configuration,
-    apply_configuration, prepare_http, converse,
+    check_start,
+    open_log,
+    begin_confinement,
+    set_allocator,
+    open_link,
+    greet,
+    await_configuration,
+    apply_configuration,
+    read_credentials,
+    prepare_libcurl,
+    confine,
+    converse,
 };
 
 static void clean_up(struct client *client)
@@ -270,6 +319,7 @@ static void clean_up(struct client *client)
     subscription_free(client->subscription);
     link_free(client->link);
     loop_free(client->loop);
+    credentials_clear(&client->settings.http.credentials);
     config_free(client->config);
 }
 

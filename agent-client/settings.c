@@ -38,9 +38,6 @@ static int make_endpoint(const struct config *config, struct endpoint *ret_endpo
  */
 static void set_tls(const struct config *config, struct http_settings *http)
 {
-    http->certificate_file = config_string(config, CONFIG_SSL_CERT_FILE);
-    http->key_file = config_string(config, CONFIG_SSL_KEY_FILE);
-    http->authorities_file = config_string(config, CONFIG_SSL_CA_FILE);
     http->authorities_folder = config_string(config, CONFIG_SSL_CA_DIR);
     http->verify = config_bool(config, CONFIG_SSL_VERIFY_SERVER_CERT);
     http->verify_host = !http->endpoint.numeric_host;

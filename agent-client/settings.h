@@ -10,7 +10,7 @@
 /* What the conversation with the agent needs to know. Strings belong to the configuration, which must outlive
  * this. */
 struct settings {
-    struct http_settings http;
+    struct http_settings http; /* without the credentials: those are read by themselves */
     struct call_identity identity;
     int64_t window; /* MESOS_SUBSCRIPTION_BACKOFF_MAX, nanoseconds */
 };

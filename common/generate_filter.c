@@ -40,36 +40,26 @@ struct rule {
     struct scmp_arg_cmp comparisons[3];
 };
 
-#define CALL(name)                                                                                           \
-    SCMP_SYS(name), 0,                                                                                       \
-    {                                                                                                        \
-        {                                                                                                    \
-            0, 0, 0, 0                                                                                       \
-        }                                                                                                    \
-    }
-#define WHERE1(name, a)                                                                                      \
-    SCMP_SYS(name), 1,                                                                                       \
-    {                                                                                                        \
-        a                                                                                                    \
-    }
-#define WHERE2(name, a, b)                                                                                   \
-    SCMP_SYS(name), 2,                                                                                       \
-    {                                                                                                        \
-        a, b                                                                                                 \
-    }
-#define WHERE3(name, a, b, c)                                                                                \
-    SCMP_SYS(name), 3,                                                                                       \
-    {                                                                                                        \
-        a, b, c                                                                                              \
-    }
-/* 32-bit comparisons, of what the kernel takes as an int: it ignores the upper half, so the filter must too.
+/* clang-format off */
+#define CALL(name) {SCMP_SYS(name), 0, {{0, 0, 0, 0}}}
+#define WHERE1(name, a) {SCMP_SYS(name), 1, {a}}
+#define WHERE2(name, a, b) {SCMP_SYS(name), 2, {a, b}}
+#define WHERE3(name, a, b, c) {SCMP_SYS(name), 3, {a, b, c}}
+#define SOCKET(family, type, protocol)                                                                       \
+    WHERE3(socket, INT(0, family), INT_BITS(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), type), INT(2, protocol))
+#define OPTION(level, name) WHERE2(setsockopt, INT(1, level), INT(2, name))
+/* clang-format on */
+
+/*
+ * BITS: the bits of mask are those of value. INT is for what the kernel takes as an int, whose upper half it
+ * ignores, so the filter must too; LONG for longs and pointers.
  */
-#define IS(index, value) SCMP_A##index##_32(SCMP_CMP_EQ, (uint32_t)(value))
-#define BITS(index, mask, value) SCMP_A##index##_32(SCMP_CMP_MASKED_EQ, (uint32_t)(mask), (uint32_t)(value))
-/* 64-bit ones, of what it takes as a long or a pointer. */
-#define IS_LONG(index, value) SCMP_A##index##_64(SCMP_CMP_EQ, (uint64_t)(value))
-#define BITS_LONG(index, mask, value)                                                                        \
+#define INT_BITS(index, mask, value)                                                                         \
+    SCMP_A##index##_64(SCMP_CMP_MASKED_EQ, (uint32_t)(mask), (uint32_t)(value))
+#define LONG_BITS(index, mask, value)                                                                        \
     SCMP_A##index##_64(SCMP_CMP_MASKED_EQ, (uint64_t)(mask), (uint64_t)(value))
+#define INT(index, value) INT_BITS(index, UINT32_MAX, value)
+#define LONG(index, value) LONG_BITS(index, UINT64_MAX, value)
 
 /* ---- what the C library needs, whatever the program does ---- */
 
@@ -81,51 +71,51 @@ enum {
 };
 
 static const struct rule library_rules[] = {
-    {CALL(brk)},
-    {CALL(munmap)},
-    {CALL(mremap)},
-    {CALL(madvise)},
+    CALL(brk),
+    CALL(munmap),
+    CALL(mremap),
+    CALL(madvise),
     /* No new code: what is to be executed was mapped before. A name service's module can then not be loaded
      * any more; the C library goes on with those that are built into it, files and dns. */
-    {WHERE1(mmap, BITS_LONG(2, PROT_EXEC, 0))},
-    {WHERE1(mprotect, BITS_LONG(2, PROT_EXEC, 0))},
+    WHERE1(mmap, LONG_BITS(2, PROT_EXEC, 0)),
+    WHERE1(mprotect, LONG_BITS(2, PROT_EXEC, 0)),
 
-    {CALL(futex)},
-    {CALL(set_robust_list)},
-    {CALL(rseq)},
-    {CALL(sched_yield)},
-    {WHERE1(sched_getaffinity, IS(0, 0))},
+    CALL(futex),
+    CALL(set_robust_list),
+    CALL(rseq),
+    CALL(sched_yield),
+    WHERE1(sched_getaffinity, INT(0, 0)),
     /* Threads yes, processes no. */
-    {WHERE1(clone, BITS_LONG(0, THREAD | NO_THREAD, THREAD))},
-    {CALL(exit)},
-    {CALL(exit_group)},
+    WHERE1(clone, LONG_BITS(0, THREAD | NO_THREAD, THREAD)),
+    CALL(exit),
+    CALL(exit_group),
 
-    {CALL(rt_sigaction)},
-    {CALL(rt_sigprocmask)},
-    {CALL(rt_sigreturn)},
-    {CALL(sigaltstack)},
-    {CALL(restart_syscall)}, /* a poll that was interrupted by SIGSTOP and SIGCONT */
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigreturn),
+    CALL(sigaltstack),
+    CALL(restart_syscall), /* a poll that was interrupted by SIGSTOP and SIGCONT */
 
-    {CALL(clock_gettime)},
-    {CALL(clock_getres)},
-    {CALL(clock_nanosleep)},
-    {CALL(nanosleep)},
-    {CALL(gettimeofday)},
-    {CALL(time)},
-    {CALL(getrandom)},
-    {CALL(uname)},
-    {CALL(sysinfo)},
+    CALL(clock_gettime),
+    CALL(clock_getres),
+    CALL(clock_nanosleep),
+    CALL(nanosleep),
+    CALL(gettimeofday),
+    CALL(time),
+    CALL(getrandom),
+    CALL(uname),
+    CALL(sysinfo),
 
-    {CALL(getpid)},
-    {CALL(getppid)},
-    {CALL(gettid)},
-    {CALL(getuid)},
-    {CALL(geteuid)},
-    {CALL(getgid)},
-    {CALL(getegid)},
+    CALL(getpid),
+    CALL(getppid),
+    CALL(gettid),
+    CALL(getuid),
+    CALL(geteuid),
+    CALL(getgid),
+    CALL(getegid),
     /* Limits: to read, and the own ones. */
-    {WHERE2(prlimit64, IS(0, 0), IS_LONG(2, 0))},
-    {CALL(getrlimit)},
+    WHERE2(prlimit64, INT(0, 0), LONG(2, 0)),
+    CALL(getrlimit),
 };
 
 /* ---- descriptors and files ---- */
@@ -134,50 +124,41 @@ static const struct rule library_rules[] = {
 enum { WRITING = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_ASYNC };
 
 static const struct rule file_rules[] = {
-    {CALL(read)},
-    {CALL(readv)},
-    {CALL(pread64)},
-    {CALL(write)},
-    {CALL(writev)},
-    {CALL(close)},
-    {CALL(lseek)},
-    {CALL(poll)},
-    {CALL(ppoll)},
-    {CALL(pipe2)},
-    {CALL(eventfd2)},
+    CALL(read),
+    CALL(readv),
+    CALL(pread64),
+    CALL(write),
+    CALL(writev),
+    CALL(close),
+    CALL(lseek),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(pipe2),
+    CALL(eventfd2),
 
-    {CALL(fstat)},
-    {CALL(stat)},
-    {CALL(lstat)},
-    {CALL(newfstatat)},
-    {CALL(statx)},
-    {CALL(access)},
-    {CALL(faccessat)},
-    {CALL(faccessat2)},
-    {WHERE1(open, BITS(1, WRITING, O_RDONLY))},
-    {WHERE1(openat, BITS(2, WRITING, O_RDONLY))},
+    CALL(fstat),
+    CALL(stat),
+    CALL(lstat),
+    CALL(newfstatat),
+    CALL(statx),
+    CALL(access),
+    CALL(faccessat),
+    CALL(faccessat2),
+    WHERE1(open, INT_BITS(1, WRITING, O_RDONLY)),
+    WHERE1(openat, INT_BITS(2, WRITING, O_RDONLY)),
 
     /* F_SETOWN and F_SETSIG, like their ioctls, would send any signal to any process of the same user. */
-    {WHERE1(fcntl, IS(1, F_GETFD))},
-    {WHERE1(fcntl, IS(1, F_SETFD))},
-    {WHERE1(fcntl, IS(1, F_GETFL))},
-    {WHERE2(fcntl, IS(1, F_SETFL), BITS(2, O_ASYNC, 0))},
-    {WHERE1(fcntl, IS(1, F_DUPFD))},
-    {WHERE1(fcntl, IS(1, F_DUPFD_CLOEXEC))},
-    {WHERE1(ioctl, IS(1, FIONREAD))},
-    {WHERE1(ioctl, IS(1, FIONBIO))},
+    WHERE1(fcntl, INT(1, F_GETFD)),
+    WHERE1(fcntl, INT(1, F_SETFD)),
+    WHERE1(fcntl, INT(1, F_GETFL)),
+    WHERE2(fcntl, INT(1, F_SETFL), INT_BITS(2, O_ASYNC, 0)),
+    WHERE1(fcntl, INT(1, F_DUPFD)),
+    WHERE1(fcntl, INT(1, F_DUPFD_CLOEXEC)),
+    WHERE1(ioctl, INT(1, FIONREAD)),
+    WHERE1(ioctl, INT(1, FIONBIO)),
 };
 
 /* ---- a client of TCP and DNS ---- */
-
-#define SOCKET(family, type, protocol)                                                                       \
-    {                                                                                                        \
-        WHERE3(socket, IS(0, family), BITS(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), type), IS(2, protocol))       \
-    }
-#define OPTION(level, name)                                                                                  \
-    {                                                                                                        \
-        WHERE2(setsockopt, IS(1, level), IS(2, name))                                                        \
-    }
 
 static const struct rule network_rules[] = {
     /* No Unix sockets: on their other ends are programs that act for whoever asks. */
@@ -190,18 +171,18 @@ static const struct rule network_rules[] = {
     SOCKET(AF_INET6, SOCK_DGRAM, 0),
     SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
     /* A pair of streams can reach nobody else; one of a pair of datagram sockets can be connected anew. */
-    {WHERE2(socketpair, IS(0, AF_UNIX), BITS(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM))},
+    WHERE2(socketpair, INT(0, AF_UNIX), INT_BITS(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)),
 
-    {CALL(connect)},
-    {CALL(shutdown)},
-    {CALL(sendto)},
-    {CALL(sendmsg)},
-    {CALL(sendmmsg)}, /* the C library's DNS: both questions at once */
-    {CALL(recvfrom)},
-    {CALL(recvmsg)},
-    {CALL(getsockname)},
-    {CALL(getpeername)},
-    {CALL(getsockopt)},
+    CALL(connect),
+    CALL(shutdown),
+    CALL(sendto),
+    CALL(sendmsg),
+    CALL(sendmmsg), /* the C library's DNS: both questions at once */
+    CALL(recvfrom),
+    CALL(recvmsg),
+    CALL(getsockname),
+    CALL(getpeername),
+    CALL(getsockopt),
     OPTION(SOL_SOCKET, SO_KEEPALIVE),
     OPTION(SOL_SOCKET, SO_RCVBUF),
     OPTION(SOL_SOCKET, SO_SNDBUF),

@@ -26,7 +26,7 @@ int privilege_find_user(const char *name, struct privilege_user *ret_user);
  */
 int privilege_drop(const struct privilege_user *user);
 
-/* Empties every set of capabilities that can be emptied. Returns 0 or a negative errno. */
+/* Gives up all capabilities. Returns 0 or a negative errno. */
 int privilege_drop_capabilities(void);
 
 #endif

@@ -16,7 +16,9 @@
 static int set_path(struct sockaddr_un *address, const char *path, int *ret_folder)
 {
     *ret_folder = -1;
-    address->sun_family = AF_UNIX;
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (path[0] == '\0') /* unix(7) would take it for an abstract name, which anybody may have bound */
+        return -ENOENT;
     int n = snprintf(address->sun_path, sizeof(address->sun_path), "%s", path);
     if (n >= 0 && (size_t)n < sizeof(address->sun_path))
         return 0;

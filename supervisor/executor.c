@@ -88,8 +88,11 @@ static void session_event(struct executor *self, struct session_event event)
                  LOG_STR("to", session_state_name(self->session.state)),
                  LOG_STR("event", session_event_name(event.type)));
     arm_session_timer(self);
-    if ((actions & SESSION_DO_END_TASKS) != 0)
+    if ((actions & SESSION_DO_END_TASKS) != 0) {
+        log_write(self->session.forsaken ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "ending all tasks",
+                  LOG_STR("cause", self->end_cause));
         end_tasks(self);
+    }
     if ((actions & SESSION_DO_LEAVE) != 0)
         loop_stop(self->loop);
 }
@@ -335,7 +338,6 @@ static void on_acknowledged(void *arg, const char *id, bool terminal, bool rejec
 
 static void begin_shutdown(struct executor *self, const char *cause)
 {
-    log_info("ending all tasks", LOG_STR("cause", cause));
     name_end(self, cause);
     session_event(self, (struct session_event){.type = SESSION_SHUTDOWN});
 }
@@ -433,6 +435,10 @@ static int open_signals(struct executor *self)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return -errno;
+    /* Whoever has started us may ignore SIGCHLD, and an exec keeps that: then no exit could be waited for
+     * (wait(2)), neither here nor in a keeper. */
+    if (signal(SIGCHLD, SIG_DFL) == SIG_ERR)
         return -errno;
     self->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (self->signals < 0)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@
 /* SIGKILL is repeated, for what was missed in a fork storm, at growing intervals. */
 #define FIRST_REPEAT (5 * (int64_t)LOOP_MS)
 #define LONGEST_REPEAT (250 * (int64_t)LOOP_MS)
+enum { PASSES_A_SWEEP = 8 };
 /* How often the tree is looked at for processes that are left alone with excluded names. */
 #define LOOK_INTERVAL (100 * (int64_t)LOOP_MS)
 /* Excluded processes that are alone get SIGKILL so long after their SIGTERM. */
@@ -102,8 +104,9 @@ static int become_keeper(struct keeping *self, pid_t supervisor)
     self->signals = open_signals();
     if (self->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    /* The closed socket tells of the supervisor's death too; the signal (blocked, never read) does not kill
-     * us. */
+    /* The closed socket tells of the supervisor's death; the signal wakes a keeper that somebody has stopped
+     * to read it. */
+    prctl(PR_SET_PDEATHSIG, SIGCONT);
     return getppid() == supervisor ? 0 : -ESRCH;
 }
 
@@ -193,11 +196,27 @@ static void report_remaining(struct keeping *self)
     report(self, &news);
 }
 
+static bool reap(struct keeping *self);
+
+/*
+ * The dead are reaped between two passes: a storm that forks while it is killed would otherwise fill the
+ * host's table of processes with them.
+ */
+static void kill_and_reap(struct keeping *self)
+{
+    for (int pass = 0; pass < PASSES_A_SWEEP; pass++) {
+        int killed = tree_kill(&self->tree);
+        if (killed < 0) /* what is known from before is still killed */
+            log_warning("cannot read the task's process tree; trying again",
+                        LOG_STR("task", self->terms->task_id), LOG_ERRNO(killed));
+        if (killed <= 0 || !reap(self))
+            return;
+    }
+}
+
 static void sweep(struct keeping *self)
 {
-    if (tree_kill(&self->tree) < 0) /* /proc cannot be read: what is known from before is still killed */
-        log_warning("cannot read the task's process tree; trying again",
-                    LOG_STR("task", self->terms->task_id));
+    kill_and_reap(self);
     self->wake_at = loop_now() + self->repeat;
     /* What a second of SIGKILL has not ended may stay: the supervisor has to be able to say what it is. */
     if (self->repeat == LONGEST_REPEAT)
@@ -211,6 +230,9 @@ static void order_kill(struct keeping *self)
         return;
     self->phase = KILLING;
     self->repeat = FIRST_REPEAT;
+    /* Where it is allowed: many that fork without end must not get more of the processor than the one that
+     * kills them. */
+    setpriority(PRIO_PROCESS, 0, -20);
     sweep(self);
 }
 
@@ -395,15 +417,19 @@ int keeper_order(const struct keeper *keeper, enum keeper_order order)
     return n < 0 ? -errno : 0;
 }
 
+/*
+ * A keeper that ends with an order unread leaves ECONNRESET behind, which the kernel hands out once and
+ * before what the keeper has said: its last words are still there.
+ */
 int keeper_receive(const struct keeper *keeper, struct keeper_report *ret_report)
 {
     struct keeper_report news;
     ssize_t n;
     do
         n = recv(keeper->socket, &news, sizeof(news), MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
-        return errno == ECONNRESET ? 0 : -errno;
+        return -errno;
     if (n == 0)
         return 0;
     if (n != (ssize_t)sizeof(news))

@@ -181,7 +181,8 @@ static unsigned on_launch(struct life *life, const struct life_event *event)
     return LIFE_DO_SEND_STARTING | LIFE_DO_START_HOOKS;
 }
 
-/* Whether the answer is of the hooks that are waited for: cancelled ones may answer late, into a later state. */
+/* Whether the answer is of the hooks that are waited for: cancelled ones may answer late, into a later state.
+ */
 static bool is_awaited(const struct life *life, const struct life_event *event)
 {
     return life->state == (event->at_end ? LIFE_DEREGISTERING : LIFE_PREPARING);
@@ -260,9 +261,9 @@ static void tighten(int64_t *deadline, int64_t limit)
 }
 
 /*
- * Under an end the task keeps the smaller of its grace and half of what is left; hooks and then the drain delay
- * have the rest. Returns when the task's share begins. It is fixed once: asked again later, the drain delay
- * would have half of the share too.
+ * Under an end the task keeps the smaller of its grace and half of what is left; hooks and then the drain
+ * delay have the rest. Returns when the task's share begins. It is fixed once: asked again later, the drain
+ * delay would have half of the share too.
  */
 static int64_t task_share(int64_t end, int64_t grace, int64_t now)
 {

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,12 @@
 #include <unistd.h>
 
 enum {
-    STOP_ROUNDS = 64, /* a fork storm is met by the next call */
+    STOP_ROUNDS = 8,  /* a fork storm is met by the next call, with its dead reaped meanwhile */
     STAT_SIZE = 1024, /* the fields up to num_threads take less than 400 bytes */
 };
 
-#define SKIP_4_FIELDS " %*s %*s %*s %*s"
-#define SKIP_16_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS SKIP_4_FIELDS
+#define SKIP_5_FIELDS " %*s %*s %*s %*s %*s"
+#define SKIP_15_FIELDS SKIP_5_FIELDS SKIP_5_FIELDS SKIP_5_FIELDS
 
 void tree_init(struct tree *tree, pid_t root)
 {
@@ -36,6 +37,7 @@ void tree_init(struct tree *tree, pid_t root)
 void tree_clear(struct tree *tree)
 {
     free(tree->processes);
+    free(tree->slots);
     tree_init(tree, tree->root);
 }
 
@@ -55,8 +57,8 @@ static ssize_t read_file(const char *path, char *bytes, size_t size)
 
 /*
  * "pid (comm) state ppid …": comm may hold anything, also brackets and newlines, so its end is the last
- * bracket. The state is that of the first thread: 'Z' as soon as that has ended, while the others run on. Only
- * when no other is counted (num_threads, 16 fields on) is the process dead.
+ * bracket. The state is that of the first thread: 'Z' as soon as that has ended, while the others run on.
+ * Only when no other is counted (num_threads, 15 fields after ppid) is the process dead.
  */
 static int read_process(pid_t pid, struct tree_process *ret_process)
 {
@@ -74,7 +76,7 @@ static int read_process(pid_t pid, struct tree_process *ret_process)
     int parent;
     long threads;
     if (open_bracket == NULL || close_bracket == NULL || close_bracket < open_bracket ||
-        sscanf(close_bracket + 1, " %c %d" SKIP_16_FIELDS "%ld", &process.state, &parent, &threads) != 3)
+        sscanf(close_bracket + 1, " %c %d" SKIP_15_FIELDS " %ld", &process.state, &parent, &threads) != 3)
         return -ESRCH;
     process.parent = parent;
     process.alive = (process.state != 'Z' && process.state != 'X') || threads > 1;
@@ -86,14 +88,46 @@ static int read_process(pid_t pid, struct tree_process *ret_process)
     return 0;
 }
 
+/*
+ * The pids of the tree, hashed into slots, of which at least half are empty: a fork storm has ten thousands
+ * of processes, each of which is looked for several times.
+ */
+static size_t find_slot(const pid_t *slots, size_t slot_count, pid_t pid)
+{
+    size_t i = (uint32_t)pid * UINT32_C(2654435761) & (slot_count - 1);
+    while (slots[i] != 0 && slots[i] != pid)
+        i = (i + 1) & (slot_count - 1);
+    return i;
+}
+
+/* Pid 0, the parent of those that have none, is nobody's and marks an empty slot. */
 static bool contains(const struct tree *tree, pid_t pid)
 {
-    if (pid == tree->root)
-        return true;
+    if (pid <= 0)
+        return false;
+    return pid == tree->root ||
+           (tree->slot_count > 0 && tree->slots[find_slot(tree->slots, tree->slot_count, pid)] == pid);
+}
+
+static int make_room(struct tree *tree)
+{
+    if (tree->count < tree->capacity)
+        return 0;
+    size_t capacity = tree->capacity > 0 ? tree->capacity * 2 : 32;
+    struct tree_process *processes = reallocarray(tree->processes, capacity, sizeof(*processes));
+    if (processes == NULL)
+        return -ENOMEM;
+    tree->processes = processes;
+    pid_t *slots = calloc(capacity * 2, sizeof(*slots));
+    if (slots == NULL)
+        return -ENOMEM;
     for (size_t i = 0; i < tree->count; i++)
-        if (tree->processes[i].pid == pid)
-            return true;
-    return false;
+        slots[find_slot(slots, capacity * 2, processes[i].pid)] = processes[i].pid;
+    free(tree->slots);
+    tree->slots = slots;
+    tree->slot_count = capacity * 2;
+    tree->capacity = capacity;
+    return 0;
 }
 
 static int add_process(struct tree *tree, pid_t pid)
@@ -101,15 +135,11 @@ static int add_process(struct tree *tree, pid_t pid)
     struct tree_process process;
     if (contains(tree, pid) || read_process(pid, &process) < 0)
         return 0;
-    if (tree->count == tree->capacity) {
-        size_t capacity = tree->capacity + tree->capacity / 2 + 16;
-        struct tree_process *processes = reallocarray(tree->processes, capacity, sizeof(*processes));
-        if (processes == NULL)
-            return -ENOMEM;
-        tree->processes = processes;
-        tree->capacity = capacity;
-    }
+    int r = make_room(tree);
+    if (r < 0)
+        return r;
     tree->processes[tree->count++] = process;
+    tree->slots[find_slot(tree->slots, tree->slot_count, pid)] = pid;
     return 0;
 }
 
@@ -163,6 +193,8 @@ static int add_children(struct tree *tree, pid_t parent)
 int tree_scan_children(struct tree *tree)
 {
     tree->count = 0;
+    if (tree->slot_count > 0)
+        memset(tree->slots, 0, tree->slot_count * sizeof(*tree->slots));
     return add_children(tree, tree->root);
 }
 

@@ -25,6 +25,8 @@ struct tree {
     struct tree_process *processes; /* without the root; parents before their children */
     size_t count;
     size_t capacity;
+    pid_t *slots; /* tree.c's: whose pid is in processes, by hash */
+    size_t slot_count;
 };
 
 /* Starts empty. What is below root is complete only when root is a child subreaper. */

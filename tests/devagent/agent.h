@@ -182,6 +182,7 @@ struct devagent {
     // updates.c
     enum devagent_ack ack;
     int64_t ack_delay_ms;
+    bool resumed;             // a connection was resumed since the HTTP server ran last
     struct list pending_acks; // of struct update
     bool hold_acks;           // while SUBSCRIBE is worked on
     struct list held_acks;    // of struct update

@@ -134,6 +134,7 @@ void connection_resume(struct connection *connection)
     if (!connection->suspended)
         return;
     connection->suspended = false;
+    connection->agent->resumed = true;
     MHD_resume_connection(connection->mhd);
 }
 
@@ -148,7 +149,10 @@ static int64_t run_one(struct MHD_Daemon *daemon)
 
 int64_t agent_run_server(struct devagent *agent)
 {
+    agent->resumed = false;
     int64_t plain = run_one(agent->plain), secure = run_one(agent->secure);
+    if (agent->resumed)
+        return 0; // the next run sees it; neither the server's timeout nor its descriptor tells of it
     if (plain < 0 || secure < 0)
         return plain < 0 ? secure : plain;
     return plain < secure ? plain : secure;

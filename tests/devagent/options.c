@@ -278,7 +278,7 @@ static int set_ack(struct parser *parser, const char *value)
 #define SET_ACTION(name, option, kind)                                                                       \
     static int name(struct parser *parser, const char *value)                                                \
     {                                                                                                        \
-        int64_t after_ms;                                                                                    \
+        int64_t after_ms = 0;                                                                                \
         int r = read_span(parser, option, value, &after_ms);                                                 \
         return r < 0 ? r : add_action(parser, option, kind, after_ms);                                       \
     }

@@ -21,8 +21,6 @@
 
 enum { DEADLINE_MS = 15000, GENERATION = 7 };
 
-extern char **environ;
-
 /* ---- agent-client ---- */
 
 static void exec_agent_client(int socket, int log)

@@ -829,6 +829,16 @@ Test(agent_client, without_verification_any_certificate_will_do)
     script_end(script);
 }
 
+Test(agent_client, a_missing_key_is_named_and_ends_it)
+{
+    struct devagent_options options = defaults();
+    options.tls = true;
+    const char *const extra[] = {"LIBPROCESS_SSL_KEY_FILE=/nowhere/key.pem", NULL};
+    struct script *script = script_start(&options, extra);
+    script_expect_log(script, "LIBPROCESS_SSL_KEY_FILE");
+    cr_assert_eq(script_end_failed(script), 2);
+}
+
 /* ---- the supervisor's side ---- */
 
 Test(agent_client, answers_pings_with_their_id)

@@ -274,9 +274,7 @@ Test(event, an_id_above_the_limit_of_a_message_is_skipped)
 
 Test(event, garbage_ends_the_stream)
 {
-    static const char *const garbage[] = {"\xFF\xFF\xFF\xFF", "\x08", "\x12\x7F",
-                                          "\x0A\x05"
-                                          "ab"};
+    static const char *const garbage[] = {"\xFF\xFF\xFF\xFF", "\x08", "\x12\x7F", "\x0A\x05\x61\x62"};
     for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
         struct sink sink = {0};
         struct event_report report;

@@ -371,6 +371,7 @@ Test(loop, a_signal_is_no_error, .timeout = 10)
      */
     pid_t parent = getpid();
     pid_t child = fork();
+    cr_assert_geq(child, 0);
     if (child == 0) {
         for (int i = 0; i < 100; i++) {
             kill(parent, SIGUSR1);
