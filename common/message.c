@@ -28,6 +28,14 @@
 #define BODY_Kill bulkhead__kill__descriptor
 #define BODY_Acknowledged bulkhead__acknowledged__descriptor
 #define BODY_Rejected bulkhead__rejected__descriptor
+#define BODY_HookRun bulkhead__hook_run__descriptor
+#define BODY_JobCancel bulkhead__job_cancel__descriptor
+#define BODY_HookRecorded bulkhead__hook_recorded__descriptor
+#define BODY_HookRecordTaken bulkhead__hook_record_taken__descriptor
+#define BODY_HookResult bulkhead__hook_result__descriptor
+#define BODY_HookDone bulkhead__hook_done__descriptor
+#define BODY_Probe bulkhead__probe__descriptor
+#define BODY_ProbeResult bulkhead__probe_result__descriptor
 
 static const struct message_definition definitions[] = {
 #define MESSAGE(row_name, number, row_sender, row_receiver, row_phases, row_largest, row_descriptors,        \
