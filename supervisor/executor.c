@@ -48,6 +48,8 @@ struct executor {
     const char **excluded;
     struct entry *tasks; /* in the order of their arrival; also those that are over: their ids stay known */
     unsigned last_group;
+    unsigned ended_group; /* the last one of which a member did not finish */
+    bool ends_group;      /* a member's end is being carried to the others of its group */
     bool unclean;
     bool strays_possible;
     struct loop_timer strays_timer;
@@ -205,6 +207,9 @@ static void on_updated(void *arg)
 static void on_end_group(void *arg, unsigned group, const struct task *first)
 {
     struct executor *self = arg;
+    if (self->ends_group)
+        return; /* it is one of those that are being killed: the first one is the cause */
+    self->ends_group = true;
     char why[256];
     snprintf(why, sizeof(why), "Killed with its group: task %.150s did not finish", task_id(first));
     struct task_kill kill_terms = {.cause = CAUSE_KILLED, .why = why, .grace = -1};
@@ -212,6 +217,7 @@ static void on_end_group(void *arg, unsigned group, const struct task *first)
         if (entry->task != first && task_group(entry->task) == group &&
             task_life(entry->task)->cause == CAUSE_NONE)
             task_kill(entry->task, &kill_terms);
+    self->ends_group = false;
 }
 
 static void on_forget_secrets(void *arg)
@@ -284,16 +290,20 @@ static void on_disconnected(void *arg, enum agent_loss loss)
         self->end_cause = named_before;
 }
 
-/* A launch that comes while the executor ends its tasks is answered, and not started. */
-static void launch_one(struct executor *self, const Bulkhead__Task *description, unsigned group)
+/* A launch that comes while the executor ends its tasks, or after its group has failed, is answered and not
+ * started. */
+static void launch_one(struct executor *self, const Bulkhead__Task *description)
 {
     struct task *task = find_task(self, description->task_id);
     if (task == NULL)
-        task = add_task(self, description->task_id, group);
-    if (task == NULL)
         return;
-    if (self->session.ending && task_life(task)->state == LIFE_NEW)
-        task_kill(task, &(struct task_kill){.cause = CAUSE_KILLED, .why = self->end_cause, .grace = -1});
+    const char *why_not = NULL;
+    if (self->session.ending)
+        why_not = self->end_cause;
+    else if (group != 0 && group == self->ended_group)
+        why_not = "Killed with its group: another member did not finish";
+    if (why_not != NULL && task_life(task)->state == LIFE_NEW)
+        task_kill(task, &(struct task_kill){.cause = CAUSE_KILLED, .why = why_not, .grace = -1});
     else
         task_launch(task, description);
 }
@@ -302,8 +312,12 @@ static void on_launch(void *arg, const Bulkhead__Launch *launch)
 {
     struct executor *self = arg;
     unsigned group = launch->group ? ++self->last_group : 0;
+    /* All are known before the first is launched: one that fails at once has the others killed. */
     for (size_t i = 0; i < launch->n_tasks; i++)
-        launch_one(self, launch->tasks[i], group);
+        if (find_task(self, launch->tasks[i]->task_id) == NULL)
+            add_task(self, launch->tasks[i]->task_id, group);
+    for (size_t i = 0; i < launch->n_tasks; i++)
+        launch_one(self, launch->tasks[i]);
 }
 
 static void on_launch_refused(void *arg, const char *id, const char *reason)
