@@ -45,11 +45,10 @@ struct executor {
     struct ledger ledger;
     struct agent *agent;
     struct task_context context;
-    const char **excluded;
+    char **excluded;     /* copies: a keeper, which reads them, has let go of the configuration */
     struct entry *tasks; /* in the order of their arrival; also those that are over: their ids stay known */
     unsigned last_group;
-    unsigned ended_group; /* the last one of which a member did not finish */
-    bool ends_group;      /* a member's end is being carried to the others of its group */
+    bool ends_group; /* a member's end is being carried to the others of its group */
     bool unclean;
     bool strays_possible;
     struct loop_timer strays_timer;
@@ -297,13 +296,8 @@ static void launch_one(struct executor *self, const Bulkhead__Task *description)
     struct task *task = find_task(self, description->task_id);
     if (task == NULL)
         return;
-    const char *why_not = NULL;
-    if (self->session.ending)
-        why_not = self->end_cause;
-    else if (group != 0 && group == self->ended_group)
-        why_not = "Killed with its group: another member did not finish";
-    if (why_not != NULL && task_life(task)->state == LIFE_NEW)
-        task_kill(task, &(struct task_kill){.cause = CAUSE_KILLED, .why = why_not, .grace = -1});
+    if (self->session.ending && task_life(task)->state == LIFE_NEW)
+        task_kill(task, &(struct task_kill){.cause = CAUSE_KILLED, .why = self->end_cause, .grace = -1});
     else
         task_launch(task, description);
 }
@@ -467,9 +461,12 @@ static int read_excluded(struct executor *self)
     self->excluded = calloc(count + 1, sizeof(*self->excluded));
     if (self->excluded == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        self->excluded[i] = config_list_item(config, CONFIG_SIGTERM_EXCLUDE_PROCESSES, i);
-    self->context.excluded = self->excluded;
+    for (size_t i = 0; i < count; i++) {
+        self->excluded[i] = strdup(config_list_item(config, CONFIG_SIGTERM_EXCLUDE_PROCESSES, i));
+        if (self->excluded[i] == NULL)
+            return -ENOMEM;
+    }
+    self->context.excluded = (const char *const *)self->excluded;
     self->context.excluded_count = count;
     return 0;
 }
@@ -570,6 +567,8 @@ static void tear_down(struct executor *self)
     ledger_clear(&self->ledger);
     if (self->signals >= 0)
         close(self->signals);
+    for (char **name = self->excluded; name != NULL && *name != NULL; name++)
+        free(*name);
     free(self->excluded);
     loop_free(self->loop);
 }
