@@ -17,8 +17,9 @@
 #include "agent-client/credentials.h"
 #include "agent-client/libcurl.h"
 #include "agent-client/link.h"
-#include "agent-client/subscription.h"
 #include "agent-client/settings.h"
+#include "agent-client/subscription.h"
+#include "agent-client/title.h"
 #include "common/config.h"
 #include "common/confine.h"
 #include "common/helper.h"
@@ -36,6 +37,7 @@ struct client {
     struct settings settings;
     pid_t supervisor;
     struct confine_result confinement;
+    struct title title;
     struct subscription *subscription;
 };
 
@@ -140,8 +142,11 @@ enum { EXIT_USAGE = 2, STEP_DONE = -1 }; /* a step returns STEP_DONE, or the pro
 
 static int check_start(struct client *client)
 {
-    if (helper_argument_parse(client->argc, client->argv, &client->generation) == 0)
+    if (helper_argument_parse(client->argc, client->argv, &client->generation) == 0) {
+        client->title = title_init(client->argc, client->argv);
+        title_set(&client->title, "starting");
         return STEP_DONE;
+    }
     fputs("agent-client is a part of Bulkhead's executor: supervisor starts it. There is nothing to run by "
           "hand.\n",
           stderr);
@@ -288,7 +293,8 @@ static int confine(struct client *client)
 
 static int converse(struct client *client)
 {
-    if (subscription_new(client->loop, client->link, &client->settings, &client->subscription) < 0)
+    if (subscription_new(client->loop, client->link, &client->settings, &client->title,
+                         &client->subscription) < 0)
         return no_memory();
     subscription_start(client->subscription);
     int r = link_end(client->link) == LINK_OPEN ? loop_run(client->loop) : 0;

@@ -42,6 +42,7 @@ struct subscription {
     struct loop *loop;
     struct link *link;
     const struct settings *settings;
+    const struct title *title;
     enum state state;
     struct backoff backoff;
     struct loop_timer retry;
@@ -81,6 +82,7 @@ static void set_state(struct subscription *subscription, enum state state)
         log_debug("subscription", LOG_STR("from", state_name(subscription->state)),
                   LOG_STR("to", state_name(state)));
     subscription->state = state;
+    title_set(subscription->title, state_name(state));
 }
 
 /* ---- housekeeping ---- */
@@ -424,7 +426,7 @@ int subscription_take_update(struct subscription *subscription, const Bulkhead__
 /* ---- life ---- */
 
 int subscription_new(struct loop *loop, struct link *link, const struct settings *settings,
-                     struct subscription **ret_subscription)
+                     const struct title *title, struct subscription **ret_subscription)
 {
     struct subscription *subscription = calloc(1, sizeof(*subscription));
     if (subscription == NULL)
@@ -432,6 +434,7 @@ int subscription_new(struct loop *loop, struct link *link, const struct settings
     subscription->loop = loop;
     subscription->link = link;
     subscription->settings = settings;
+    subscription->title = title;
     backoff_init(&subscription->backoff, settings->window);
     recordio_init(&subscription->recordio, RECORDIO_LIMIT);
     loop_timer_init(&subscription->retry, start_attempt, subscription);

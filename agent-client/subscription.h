@@ -3,6 +3,7 @@
 
 #include "agent-client/link.h"
 #include "agent-client/settings.h"
+#include "agent-client/title.h"
 #include "common/loop.h"
 #include "proto/bulkhead.pb-c.h"
 
@@ -12,9 +13,9 @@
  */
 struct subscription;
 
-/* Borrows everything. Returns 0 or -ENOMEM. */
+/* Borrows everything; the title shows how it stands. Returns 0 or -ENOMEM. */
 int subscription_new(struct loop *loop, struct link *link, const struct settings *settings,
-                     struct subscription **ret_subscription);
+                     const struct title *title, struct subscription **ret_subscription);
 
 /* NULL is accepted. */
 void subscription_free(struct subscription *subscription);

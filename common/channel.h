@@ -54,8 +54,8 @@ enum message_phase channel_phase(const struct channel *channel);
  * fields. The descriptor (-1 for none) belongs to the channel from the call on, also when it fails. Returns
  * 0; -EPROTO when the list does not allow the message now; -EMSGSIZE when the body is larger than the list
  * allows; -ENOBUFS when more than the high water would wait: the peer does not read; -ENOMEM; -EPIPE or
- * -ECONNRESET when the peer is gone. On an error nothing was queued, but for the last two, after which nothing
- * is ever sent.
+ * -ECONNRESET when the peer is gone. On an error nothing was queued, but for the last two, after which
+ * nothing is ever sent.
  */
 int channel_send(struct channel *channel, enum message_type type, uint32_t id, const ProtobufCMessage *body,
                  int descriptor);

@@ -45,9 +45,10 @@ struct executor {
     struct ledger ledger;
     struct agent *agent;
     struct task_context context;
-    const char **excluded;
+    char **excluded;     /* copies: a keeper, which reads them, has let go of the configuration */
     struct entry *tasks; /* in the order of their arrival; also those that are over: their ids stay known */
     unsigned last_group;
+    bool ends_group; /* a member's end is being carried to the others of its group */
     bool unclean;
     bool strays_possible;
     struct loop_timer strays_timer;
@@ -205,6 +206,9 @@ static void on_updated(void *arg)
 static void on_end_group(void *arg, unsigned group, const struct task *first)
 {
     struct executor *self = arg;
+    if (self->ends_group)
+        return; /* it is one of those that are being killed: the first one is the cause */
+    self->ends_group = true;
     char why[256];
     snprintf(why, sizeof(why), "Killed with its group: task %.150s did not finish", task_id(first));
     struct task_kill kill_terms = {.cause = CAUSE_KILLED, .why = why, .grace = -1};
@@ -212,6 +216,7 @@ static void on_end_group(void *arg, unsigned group, const struct task *first)
         if (entry->task != first && task_group(entry->task) == group &&
             task_life(entry->task)->cause == CAUSE_NONE)
             task_kill(entry->task, &kill_terms);
+    self->ends_group = false;
 }
 
 static void on_forget_secrets(void *arg)
@@ -284,12 +289,11 @@ static void on_disconnected(void *arg, enum agent_loss loss)
         self->end_cause = named_before;
 }
 
-/* A launch that comes while the executor ends its tasks is answered, and not started. */
-static void launch_one(struct executor *self, const Bulkhead__Task *description, unsigned group)
+/* A launch that comes while the executor ends its tasks, or after its group has failed, is answered and not
+ * started. */
+static void launch_one(struct executor *self, const Bulkhead__Task *description)
 {
     struct task *task = find_task(self, description->task_id);
-    if (task == NULL)
-        task = add_task(self, description->task_id, group);
     if (task == NULL)
         return;
     if (self->session.ending && task_life(task)->state == LIFE_NEW)
@@ -302,8 +306,12 @@ static void on_launch(void *arg, const Bulkhead__Launch *launch)
 {
     struct executor *self = arg;
     unsigned group = launch->group ? ++self->last_group : 0;
+    /* All are known before the first is launched: one that fails at once has the others killed. */
     for (size_t i = 0; i < launch->n_tasks; i++)
-        launch_one(self, launch->tasks[i], group);
+        if (find_task(self, launch->tasks[i]->task_id) == NULL)
+            add_task(self, launch->tasks[i]->task_id, group);
+    for (size_t i = 0; i < launch->n_tasks; i++)
+        launch_one(self, launch->tasks[i]);
 }
 
 static void on_launch_refused(void *arg, const char *id, const char *reason)
@@ -453,9 +461,12 @@ static int read_excluded(struct executor *self)
     self->excluded = calloc(count + 1, sizeof(*self->excluded));
     if (self->excluded == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        self->excluded[i] = config_list_item(config, CONFIG_SIGTERM_EXCLUDE_PROCESSES, i);
-    self->context.excluded = self->excluded;
+    for (size_t i = 0; i < count; i++) {
+        self->excluded[i] = strdup(config_list_item(config, CONFIG_SIGTERM_EXCLUDE_PROCESSES, i));
+        if (self->excluded[i] == NULL)
+            return -ENOMEM;
+    }
+    self->context.excluded = (const char *const *)self->excluded;
     self->context.excluded_count = count;
     return 0;
 }
@@ -556,6 +567,8 @@ static void tear_down(struct executor *self)
     ledger_clear(&self->ledger);
     if (self->signals >= 0)
         close(self->signals);
+    for (char **name = self->excluded; name != NULL && *name != NULL; name++)
+        free(*name);
     free(self->excluded);
     loop_free(self->loop);
 }

@@ -34,6 +34,8 @@
 /* SIGKILL is repeated, for what was missed in a fork storm, at growing intervals. */
 #define FIRST_REPEAT (5 * (int64_t)LOOP_MS)
 #define LONGEST_REPEAT (250 * (int64_t)LOOP_MS)
+/* What is left is reported from the third repetition on: some 35 ms after the first SIGKILL. */
+#define FIRST_REPORT (8 * FIRST_REPEAT)
 enum { PASSES_A_SWEEP = 8 };
 /* How often the tree is looked at for processes that are left alone with excluded names. */
 #define LOOK_INTERVAL (100 * (int64_t)LOOP_MS)
@@ -218,8 +220,9 @@ static void sweep(struct keeping *self)
 {
     kill_and_reap(self);
     self->wake_at = loop_now() + self->repeat;
-    /* What a second of SIGKILL has not ended may stay: the supervisor has to be able to say what it is. */
-    if (self->repeat == LONGEST_REPEAT)
+    /* What several SIGKILLs have not ended may stay: the supervisor has to be able to say what it is, and
+     * under a SHUTDOWN it may give up soon. */
+    if (self->repeat >= FIRST_REPORT)
         report_remaining(self);
     self->repeat = self->repeat * 2 < LONGEST_REPEAT ? self->repeat * 2 : LONGEST_REPEAT;
 }

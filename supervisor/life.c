@@ -181,8 +181,7 @@ static unsigned on_launch(struct life *life, const struct life_event *event)
     return LIFE_DO_SEND_STARTING | LIFE_DO_START_HOOKS;
 }
 
-/* Whether the answer is of the hooks that are waited for: cancelled ones may answer late, into a later state.
- */
+/* Whether these are the hooks that are waited for: cancelled ones may still answer, into a later state. */
 static bool is_awaited(const struct life *life, const struct life_event *event)
 {
     return life->state == (event->at_end ? LIFE_DEREGISTERING : LIFE_PREPARING);

@@ -115,12 +115,11 @@ struct life {
     enum life_state state;
     enum life_cause cause;
     enum life_tree tree;
-    bool swept;         /* SIGKILL has been ordered */
-    int64_t grace;      /* of the kill in progress */
-    int64_t end;        /* of the kill in progress, 0 for none */
-    int64_t give_up_by; /* goes with end */
-    int64_t
-        terminate_by; /* goes with end: when the hooks' and the drain delay's share of the time is used up */
+    bool swept;            /* SIGKILL has been ordered */
+    int64_t grace;         /* of the kill in progress */
+    int64_t end;           /* of the kill in progress, 0 for none */
+    int64_t give_up_by;    /* goes with end */
+    int64_t terminate_by;  /* goes with end: the task's own share of the time begins */
     int64_t terminated_at; /* when SIGTERM was ordered: the grace counts from here */
     int64_t deadlines[LIFE_TIMERS];
 };

@@ -209,8 +209,10 @@ int main(int argc, char *argv[])
         log_set_level(LOG_LEVEL_DEBUG);
 
     char agent_client[4096];
-    if (!lock_sandbox(config) || !find_helper("agent-client", agent_client, sizeof(agent_client)))
+    if (!lock_sandbox(config) || !find_helper("agent-client", agent_client, sizeof(agent_client))) {
+        config_free(config);
         return EXIT_BAD_SETTING;
+    }
 
     /* The secrets leave the block before libbsd moves it: afterwards they would stay readable in
      * /proc/PID/environ. */

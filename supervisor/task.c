@@ -188,7 +188,8 @@ static void take_report(struct task *task, const struct keeper_report *news)
         step(task, (struct life_event){.type = LIFE_STARTED});
         return;
     case KEEPER_START_FAILED:
-        snprintf(task->why, sizeof(task->why), "%s", news->text);
+        if (task->life.cause == CAUSE_NONE)
+            snprintf(task->why, sizeof(task->why), "%s", news->text);
         step(task,
              (struct life_event){.type = LIFE_START_FAILED, .valid = news->failure.stage != LAUNCH_NO_USER});
         return;
@@ -202,6 +203,8 @@ static void take_report(struct task *task, const struct keeper_report *news)
         memcpy(task->remaining_text, news->text, sizeof(task->remaining_text));
         return;
     case KEEPER_TREE_EMPTY:
+        if (task->life.cause == CAUSE_NONE)
+            snprintf(task->why, sizeof(task->why), "The task is gone, and how it ended is not known");
         step(task, (struct life_event){.type = LIFE_TREE_EMPTY});
         return;
     }
@@ -464,6 +467,9 @@ static void keep_raw(struct task *task, const Bulkhead__Task *description)
 void task_launch(struct task *task, const Bulkhead__Task *description)
 {
     if (task->life.state != LIFE_NEW) {
+        /* Killed before it was launched: the agent still wants to be reminded of it. */
+        if (task->life.state == LIFE_ENDED && !task->acknowledged && task->raw.data == NULL)
+            keep_raw(task, description);
         log_warning("a task with this id is known; ignoring the launch", LOG_STR("task", task->id),
                     LOG_STR("state", life_state_name(task->life.state)));
         return;

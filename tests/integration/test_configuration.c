@@ -156,7 +156,7 @@ Test(configuration, numbers_and_choices_that_are_none)
 /* A value with a line break and colours must not make lines, or colours, of its own. */
 Test(configuration, values_are_shown_harmless)
 {
-    EACH({"ALLEGRO_EXECUTOR_DEBUG=x\nlevel=error y\033[31m\"", "true", "u001b[31m"});
+    EACH({"ALLEGRO_EXECUTOR_DEBUG=x\nlevel=warning y\033[31m\"", "true", "u001b[31m"});
 }
 
 Test(configuration, addresses_and_paths_that_are_none)
@@ -178,7 +178,7 @@ Test(configuration, a_token_that_is_none)
     if (devagent_wait_exit(agent, 3000) < 0)
         fail_with_story(agent, "a token with a line break was accepted");
     cr_assert_eq(devagent_call_count(agent), 0);
-    cr_assert_eq(count_log(agent, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"), 1);
+    cr_assert_geq(count_log(agent, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"), 1);
     cr_assert_eq(count_log(agent, "swordfish"), 0);
     expect_logfmt(agent);
     agent_end(agent, EXIT_BAD_SETTING);

@@ -181,7 +181,8 @@ Test(command, anything_else_is_not_taken_apart)
         {"exec", NULL},
         {"exec ", NULL},
         {"/x/other " SELF, NULL},
-        {"chmod ug+rx '/x/e' && exec '/x/f' true", NULL},  /* two paths */
+        {"chmod ug+rx '/x/e' && exec '/x/f' true", NULL}, /* two paths */
+        {"chmod ug+rx '/x/ee' && exec '/x/e' true", NULL},
         {"chmod ug+rx '/x/e' && exec '/x/ee' true", NULL}, /* one begins with the other */
         {"chmod ug+rx '/x/e' && exec '/x/e'true", NULL},   /* no end of the word */
         {"chmod ug+rx '/x/e' && exec '/x/e'; true", NULL}, /* the shell would start two things */

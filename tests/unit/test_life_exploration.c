@@ -346,7 +346,7 @@ static void offer_kills(struct choices *choices, const struct track *track, bool
 /* Hooks answer once, also after they were cancelled: that crosses on the way. */
 static void offer_hooks(struct choices *choices, uint8_t hooks, bool at_end, bool timed)
 {
-    if (hooks != HOOKS_RUNNING && hooks != HOOKS_CANCELLED)
+    if (hooks != HOOKS_RUNNING && (timed || hooks != HOOKS_CANCELLED))
         return;
     offer(choices, (struct life_event){.type = LIFE_HOOKS_DONE, .at_end = at_end});
     if (!timed || !at_end)
@@ -361,6 +361,8 @@ static void offer_keeper(struct choices *choices, const struct track *track, boo
     if (track->keeper_gone)
         return;
     offer(choices, (struct life_event){.type = LIFE_KEEPER_GONE});
+    if (timed && track->cause != CAUSE_NONE)
+        return;
     for (int i = timed; i < 2 && track->told == TOLD_NOTHING && !track->main_exited; i++)
         offer(choices, (struct life_event){.type = LIFE_START_FAILED, .valid = i != 0});
     if (track->told == TOLD_NOTHING)
@@ -799,10 +801,14 @@ static void print_broken(const struct walk *walk, uint32_t at, const struct take
 }
 
 /* Drops what can make no difference any more, so that states that are alike count as one. */
-static void simplify(const struct life *life, struct track *track)
+static void simplify(const struct life *life, struct track *track, bool timed)
 {
     if (track->tree == WORLD_EMPTY)
-        track->keeper_gone = track->told = track->main_exited = 0;
+        track->keeper_gone = 0;
+    if (track->tree == WORLD_EMPTY || (timed && track->cause != CAUSE_NONE))
+        track->told = track->main_exited = 0;
+    if (timed && track->start_hooks == HOOKS_CANCELLED)
+        track->start_hooks = HOOKS_OVER;
     if (life->deadlines[LIFE_TIMER_GIVE_UP] == 0)
         track->swept_at = NEVER;
     if (life_is_over(life))
@@ -844,7 +850,7 @@ static void take(struct walk *walk, uint32_t at, const struct life_event *event)
     }
     struct node node = {.track = taken.then};
     pack(&taken.after, &node);
-    simplify(&taken.after, &node.track);
+    simplify(&taken.after, &node.track, setting->timed);
     bool is_new = *find_slot(walk, &node) == 0;
     walk->transitions++;
     walk->broken = broken_rule(&taken, is_new);
