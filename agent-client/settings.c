@@ -40,7 +40,7 @@ static void set_tls(const struct config *config, struct http_settings *http)
 {
     http->authorities_folder = config_string(config, CONFIG_SSL_CA_DIR);
     http->verify = config_bool(config, CONFIG_SSL_VERIFY_SERVER_CERT);
-    http->verify_host = !http->endpoint.numeric_host;
+    http->verify_host = !http->endpoint.numeric_host || config_bool(config, CONFIG_SSL_VERIFY_IPADD);
 }
 
 static int fail(const char *problem, const char **ret_problem)

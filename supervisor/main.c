@@ -183,14 +183,21 @@ static void harden(struct rlimit *ret_core)
                   LOG_ERRNO(errno));
 }
 
-/* What a helper gets of the environment; the rest comes over its channel. */
-static const char *const *helper_environment(const struct config *config)
+/*
+ * What a helper gets of the environment; the rest comes over its channel. GnuTLS is loaded with libcurl and
+ * never used: what it does when it is loaded is memory for nothing. The sanitizers are told what to do by
+ * theirs.
+ */
+static const char *const *helper_environment(void)
 {
-    static const char *const with_tls[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-    /* Without TLS, what the TLS libraries do when they are loaded is memory for nothing. */
-    static const char *const without_tls[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
-                                              "GNUTLS_NO_IMPLICIT_INIT=1", "OPENSSL_CONF=/dev/null", NULL};
-    return config_bool(config, CONFIG_SSL_ENABLED) ? with_tls : without_tls;
+    static const char *environment[4] = {"PATH=/usr/local/bin:/usr/bin:/bin", "GNUTLS_NO_IMPLICIT_INIT=1",
+                                         NULL, NULL};
+#ifdef BULKHEAD_SANITIZE
+    for (char **entry = environ; *entry != NULL; entry++)
+        if (strncmp(*entry, "ASAN_OPTIONS=", strlen("ASAN_OPTIONS=")) == 0)
+            environment[2] = *entry;
+#endif
+    return environment;
 }
 
 int main(int argc, char *argv[])
@@ -229,7 +236,7 @@ int main(int argc, char *argv[])
         .config = config,
         .environment = environ,
         .agent_client = agent_client,
-        .helper_environment = helper_environment(config),
+        .helper_environment = helper_environment(),
         .core_limit = core.rlim_cur,
         .core_maximum = core.rlim_max,
         .is_self = is_own_program,
