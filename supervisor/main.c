@@ -20,6 +20,7 @@
 #include <bsd/unistd.h>
 
 #include "common/config.h"
+#include "common/endpoint.h"
 #include "common/log.h"
 #include "supervisor/executor.h"
 
@@ -86,11 +87,15 @@ static void report_problems(const struct config_problems *problems)
     }
 }
 
-static bool has_agent_address(const struct config *config)
+static bool knows_agent(const struct config *config)
 {
-    if (config_is_set(config, CONFIG_AGENT_ENDPOINT) || config_is_set(config, CONFIG_SLAVE_PID))
+    struct endpoint endpoint;
+    const char *problem;
+    if (endpoint_from_config(config, &endpoint, &problem) == 0)
         return true;
-    log_error("MESOS_AGENT_ENDPOINT is not set, nor is MESOS_SLAVE_PID: the agent's ADDRESS:PORT is needed");
+    log_error(problem, LOG_STR("endpoint", config_string(config, CONFIG_AGENT_ENDPOINT)),
+              LOG_STR("agent_pid", config_string(config, CONFIG_SLAVE_PID)),
+              LOG_STR("api_path", config_string(config, CONFIG_API_PATH)));
     return false;
 }
 
@@ -101,7 +106,7 @@ static struct config *read_settings(char **environment)
     int r = config_load(environment, &config, &problems);
     report_problems(&problems);
     config_problems_clear(&problems);
-    if (r == 0 && has_agent_address(config))
+    if (r == 0 && knows_agent(config))
         return config;
     if (r == -ENOMEM)
         log_error("no memory to read the settings; leaving", LOG_ERRNO(r));
