@@ -74,13 +74,12 @@ struct answer answer_to_update(long status, const char *body)
         return (struct answer){.verdict = ANSWER_ACCEPTED};
     if (status < 200)
         return ends(BULKHEAD__DISCONNECTED__CAUSE__BROKEN);
-    if (status < 400 || is_temporary(status)) /* a redirect is followed by nobody: ask again where we are */
-        return ends(BULKHEAD__DISCONNECTED__CAUSE__UNAVAILABLE);
-    if (status == HTTP_UNAUTHORIZED)
-        return ends(BULKHEAD__DISCONNECTED__CAUSE__UNAUTHORIZED);
-    if (status == HTTP_FORBIDDEN)
+    /*
+     * Whatever the agent has against this call, its stream is still open: whether we are still welcome is for
+     * the next SUBSCRIBE to say. A redirect is followed by nobody.
+     */
+    if (status < 400 || is_temporary(status) || status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN ||
+        names_unknown_id(status, body))
         return ends(BULKHEAD__DISCONNECTED__CAUSE__RESUBSCRIBE);
-    if (names_unknown_id(status, body))
-        return ends(BULKHEAD__DISCONNECTED__CAUSE__UNKNOWN_ID);
     return (struct answer){.verdict = ANSWER_REJECTED};
 }

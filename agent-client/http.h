@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "agent-client/credentials.h"
-#include "agent-client/endpoint.h"
+#include "common/endpoint.h"
 #include "common/loop.h"
 
 /* How the agent is reached. What it points to must outlive every struct http made with it. */

@@ -9,28 +9,6 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* It becomes a header: a line break in it would begin another. RFC 6750 allows less still, but that is the
- * agent's affair. */
-static bool is_header_value(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text < '!' || *text > '~')
-            return false;
-    return true;
-}
-
-static int make_endpoint(const struct config *config, struct endpoint *ret_endpoint, const char **ret_problem)
-{
-    const struct endpoint_source source = {
-        .agent_endpoint = config_string(config, CONFIG_AGENT_ENDPOINT),
-        .agent_pid = config_string(config, CONFIG_SLAVE_PID),
-        .api_path = config_string(config, CONFIG_API_PATH),
-        .domain_socket = config_is_set(config, CONFIG_DOMAIN_SOCKET),
-        .tls = config_bool(config, CONFIG_SSL_ENABLED),
-    };
-    return endpoint_make(&source, ret_endpoint, ret_problem);
-}
-
 /*
  * Mesos checks names only where it connects by name: agents are known by address, and their certificates
  * seldom have one (docs/ssl.md, LIBPROCESS_SSL_VERIFY_IPADD). So an address is not looked for in the
@@ -40,7 +18,7 @@ static void set_tls(const struct config *config, struct http_settings *http)
 {
     http->authorities_folder = config_string(config, CONFIG_SSL_CA_DIR);
     http->verify = config_bool(config, CONFIG_SSL_VERIFY_SERVER_CERT);
-    http->verify_host = !http->endpoint.numeric_host;
+    http->verify_host = !http->endpoint.numeric_host || config_bool(config, CONFIG_SSL_VERIFY_IPADD);
 }
 
 static int fail(const char *problem, const char **ret_problem)
@@ -60,9 +38,7 @@ int settings_make(const struct config *config, struct settings *ret_settings, co
     };
     if (settings.identity.framework_id == NULL || settings.identity.executor_id == NULL)
         return fail("MESOS_FRAMEWORK_ID and MESOS_EXECUTOR_ID are needed", ret_problem);
-    if (settings.http.token != NULL && !is_header_value(settings.http.token))
-        return fail("MESOS_EXECUTOR_AUTHENTICATION_TOKEN has characters that no token has", ret_problem);
-    int r = make_endpoint(config, &settings.http.endpoint, ret_problem);
+    int r = endpoint_from_config(config, &settings.http.endpoint, ret_problem);
     if (r < 0)
         return r;
     set_tls(config, &settings.http);

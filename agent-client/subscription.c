@@ -317,7 +317,7 @@ static void on_stream_done(void *arg, const struct http_result *result)
 static void on_rejected(void *arg, const ProtobufCBinaryData *uuid, const char *text)
 {
     struct subscription *subscription = arg;
-    log_error("the agent calls an update invalid; it is not sent again", LOG_STR("why", text));
+    log_debug("the agent calls an update invalid", LOG_STR("why", text)); /* the supervisor reports it */
     Bulkhead__Rejected body = BULKHEAD__REJECTED__INIT;
     body.has_uuid = 1;
     body.uuid = *uuid;

@@ -107,10 +107,15 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t length)
 
 void buffer_consume(struct buffer *buffer, size_t length)
 {
-    if (length < buffer_length(buffer)) {
-        buffer->start += length;
+    size_t held = buffer_length(buffer);
+    if (length > held)
+        length = held;
+    /* Settings with secrets pass through here: what has been taken does not stay behind in memory. */
+    if (length > 0)
+        explicit_bzero(buffer->data + buffer->start, length);
+    buffer->start += length;
+    if (length < held)
         return;
-    }
     buffer->start = 0;
     buffer->end = 0;
     if (buffer->capacity > KEPT_WHEN_EMPTY)

@@ -44,8 +44,8 @@ int buffer_reserve(struct buffer *buffer, size_t length, unsigned char **ret_spa
 void buffer_commit(struct buffer *buffer, size_t length);
 
 /*
- * Drops length bytes from the front; more than there are drops all. An empty buffer that has grown large
- * gives its memory back: one big message must not cost memory for the rest of a process's life.
+ * Drops length bytes from the front and zeroes them; more than there are drops all. An empty buffer that has
+ * grown large gives its memory back: one big message must not cost memory for the rest of a process's life.
  */
 void buffer_consume(struct buffer *buffer, size_t length);
 

@@ -25,7 +25,9 @@
 #include "common/log.h"
 #include "proto/bulkhead.pb-c.h"
 
-#define GREETING_TIMEOUT (10 * LOOP_SECOND)
+/* Half of the time that session.c gives a new agent-client to be subscribed: one that hangs at its birth must
+ * leave another the time. */
+#define GREETING_TIMEOUT (5 * LOOP_SECOND)
 #define PING_INTERVAL (10 * LOOP_SECOND) /* when idle */
 #define IDLE_TIMEOUT (10 * LOOP_SECOND)  /* for the answer to such a ping */
 #define REQUEST_TIMEOUT (3 * LOOP_SECOND)
@@ -48,6 +50,7 @@ struct compartment {
     uint32_t generation;
     struct channel *channel;
     bool useful;
+    bool stopped;  /* by a signal: what it still says it said before */
     int64_t delay; /* before the next start */
     uint32_t ping; /* id of the one that is not answered, 0 for none */
     uint32_t last_ping;
@@ -134,6 +137,8 @@ static int take_pong(struct compartment *self, uint32_t id)
     if (self->ping == 0 || id != self->ping)
         return -EPROTO;
     self->ping = 0;
+    if (self->stopped)
+        return ask(self, STOPPED_TIMEOUT);
     arm(self, PING_INTERVAL);
     return 0;
 }
@@ -181,6 +186,8 @@ static int on_hello(void *arg, uint32_t id, const ProtobufCMessage *body, int de
     channel_set_phase(self->channel, PHASE_RUNNING);
     self->life = READY;
     arm(self, PING_INTERVAL);
+    if (self->stopped && (r = ask(self, STOPPED_TIMEOUT)) < 0)
+        return r;
     log_info("helper ready", LOG_STR("helper", name_of(self)), LOG_INT("helper_pid", self->pid),
              LOG_STR("version", hello->version));
     if (self->definition->ready != NULL)
@@ -314,6 +321,7 @@ static int spawn(struct compartment *self)
         return r;
     }
     self->pid = pid;
+    self->stopped = false;
     return 0;
 }
 
@@ -423,18 +431,30 @@ static void report_death(const struct compartment *self, int wait_status)
                   LOG_INT("helper_pid", self->pid), LOG_INT("exit_code", WEXITSTATUS(wait_status)));
 }
 
+/* Somebody may only be looking at it: it has a moment to go on. */
+static void take_stop(struct compartment *self)
+{
+    self->stopped = true;
+    if (self->life == GREETING)
+        arm(self, STOPPED_TIMEOUT);
+    else if (self->life == READY && ask(self, STOPPED_TIMEOUT) < 0)
+        give_up(self, "it has stopped", 0);
+}
+
 bool compartment_take_reaped(struct compartment *self, pid_t pid, int wait_status)
 {
     if (self->pid != pid)
         return false;
     if (WIFSTOPPED(wait_status)) {
-        /* Somebody may only be looking at it: it has a moment to go on. */
-        if (self->life == READY && ask(self, STOPPED_TIMEOUT) < 0)
-            give_up(self, "it has stopped", 0);
+        take_stop(self);
         return true;
     }
-    if (WIFCONTINUED(wait_status))
+    if (WIFCONTINUED(wait_status)) {
+        self->stopped = false;
+        if (self->life == GREETING)
+            arm(self, GREETING_TIMEOUT);
         return true;
+    }
     report_death(self, wait_status);
     if (self->life != DYING)
         end(self);

@@ -20,6 +20,7 @@
 #include <bsd/unistd.h>
 
 #include "common/config.h"
+#include "common/endpoint.h"
 #include "common/log.h"
 #include "supervisor/executor.h"
 
@@ -86,11 +87,15 @@ static void report_problems(const struct config_problems *problems)
     }
 }
 
-static bool has_agent_address(const struct config *config)
+static bool knows_agent(const struct config *config)
 {
-    if (config_is_set(config, CONFIG_AGENT_ENDPOINT) || config_is_set(config, CONFIG_SLAVE_PID))
+    struct endpoint endpoint;
+    const char *problem;
+    if (endpoint_from_config(config, &endpoint, &problem) == 0)
         return true;
-    log_error("MESOS_AGENT_ENDPOINT is not set, nor is MESOS_SLAVE_PID: the agent's ADDRESS:PORT is needed");
+    log_error(problem, LOG_STR("endpoint", config_string(config, CONFIG_AGENT_ENDPOINT)),
+              LOG_STR("agent_pid", config_string(config, CONFIG_SLAVE_PID)),
+              LOG_STR("api_path", config_string(config, CONFIG_API_PATH)));
     return false;
 }
 
@@ -101,7 +106,7 @@ static struct config *read_settings(char **environment)
     int r = config_load(environment, &config, &problems);
     report_problems(&problems);
     config_problems_clear(&problems);
-    if (r == 0 && has_agent_address(config))
+    if (r == 0 && knows_agent(config))
         return config;
     if (r == -ENOMEM)
         log_error("no memory to read the settings; leaving", LOG_ERRNO(r));
@@ -183,14 +188,21 @@ static void harden(struct rlimit *ret_core)
                   LOG_ERRNO(errno));
 }
 
-/* What a helper gets of the environment; the rest comes over its channel. */
-static const char *const *helper_environment(const struct config *config)
+/*
+ * What a helper gets of the environment; the rest comes over its channel. GnuTLS is loaded with libcurl and
+ * never used: what it does when it is loaded is memory for nothing. The sanitizers are told what to do by
+ * theirs.
+ */
+static const char *const *helper_environment(void)
 {
-    static const char *const with_tls[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-    /* Without TLS, what the TLS libraries do when they are loaded is memory for nothing. */
-    static const char *const without_tls[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
-                                              "GNUTLS_NO_IMPLICIT_INIT=1", "OPENSSL_CONF=/dev/null", NULL};
-    return config_bool(config, CONFIG_SSL_ENABLED) ? with_tls : without_tls;
+    static const char *environment[4] = {"PATH=/usr/local/bin:/usr/bin:/bin", "GNUTLS_NO_IMPLICIT_INIT=1",
+                                         NULL, NULL};
+#ifdef BULKHEAD_SANITIZE
+    for (char **entry = environ; *entry != NULL; entry++)
+        if (strncmp(*entry, "ASAN_OPTIONS=", strlen("ASAN_OPTIONS=")) == 0)
+            environment[2] = *entry;
+#endif
+    return environment;
 }
 
 int main(int argc, char *argv[])
@@ -229,7 +241,7 @@ int main(int argc, char *argv[])
         .config = config,
         .environment = environ,
         .agent_client = agent_client,
-        .helper_environment = helper_environment(config),
+        .helper_environment = helper_environment(),
         .core_limit = core.rlim_cur,
         .core_maximum = core.rlim_max,
         .is_self = is_own_program,

@@ -94,7 +94,7 @@ static int read_process(pid_t pid, struct tree_process *ret_process)
  */
 static size_t find_slot(const pid_t *slots, size_t slot_count, pid_t pid)
 {
-    size_t i = (uint32_t)pid * UINT32_C(2654435761) & (slot_count - 1);
+    size_t i = (size_t)((uint32_t)pid * UINT32_C(2654435761)) & (slot_count - 1);
     while (slots[i] != 0 && slots[i] != pid)
         i = (i + 1) & (slot_count - 1);
     return i;

@@ -183,6 +183,7 @@ struct devagent {
     enum devagent_ack ack;
     int64_t ack_delay_ms;
     bool resumed;             // a connection was resumed since the HTTP server ran last
+    size_t notice_count;      // how much has happened
     struct list pending_acks; // of struct update
     bool hold_acks;           // while SUBSCRIBE is worked on
     struct list held_acks;    // of struct update

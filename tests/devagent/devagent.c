@@ -24,6 +24,7 @@ int64_t devagent_now_ns(void)
 
 void agent_notice(struct devagent *agent, struct devagent_notice notice)
 {
+    agent->notice_count++;
     if (agent->options.notice)
         agent->options.notice(&notice, agent->options.notice_arg);
 }
@@ -272,9 +273,12 @@ static void handle_polls(struct devagent *agent, const struct pollfd *polls, siz
 int devagent_pump(struct devagent *agent, int64_t timeout_ms)
 {
     int64_t now = devagent_now_ns(), until = timeout_ms < 0 ? INT64_MAX : now + timeout_ms * NS_PER_MS;
+    size_t noticed = agent->notice_count;
     while (run_timer(agent))
         ;
     int64_t server = agent_run_server(agent);
+    if (agent->notice_count != noticed)
+        until = now; // something has happened already: the caller may have waited for just that
     if (server >= 0 && now + server * NS_PER_MS < until)
         until = now + server * NS_PER_MS;
     until = next_due(agent, until);

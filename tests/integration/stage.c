@@ -19,7 +19,10 @@ int64_t milliseconds(int64_t nanoseconds)
 
 /* --- tasks --- */
 
-static Mesos__V1__TaskInfo *parse(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static Mesos__V1__TaskInfo *parse(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
+
+__attribute__((format(printf, 1, 0))) static Mesos__V1__TaskInfo *parse(const char *format, va_list arguments)
 {
     char *json;
     cr_assert_geq(vasprintf(&json, format, arguments), 0);

@@ -627,14 +627,14 @@ Test(agent_client, answers_to_update)
         {406, NULL, 0},
         {415, NULL, 0},
         {501, NULL, 0},
-        {400, "Framework cannot be found", CAUSE(UNKNOWN_ID)},
-        {400, "Executor cannot be found", CAUSE(UNKNOWN_ID)},
-        {401, NULL, CAUSE(UNAUTHORIZED)},
+        {400, "Framework cannot be found", CAUSE(RESUBSCRIBE)},
+        {400, "Executor cannot be found", CAUSE(RESUBSCRIBE)},
+        {401, NULL, CAUSE(RESUBSCRIBE)},
         {403, "Executor is not subscribed", CAUSE(RESUBSCRIBE)},
-        {404, NULL, CAUSE(UNAVAILABLE)},
-        {500, NULL, CAUSE(UNAVAILABLE)},
-        {503, NULL, CAUSE(UNAVAILABLE)},
-        {307, NULL, CAUSE(UNAVAILABLE)},
+        {404, NULL, CAUSE(RESUBSCRIBE)},
+        {500, NULL, CAUSE(RESUBSCRIBE)},
+        {503, NULL, CAUSE(RESUBSCRIBE)},
+        {307, NULL, CAUSE(RESUBSCRIBE)},
     };
     struct script *script = start_subscribed();
     launch(script, "task-1");

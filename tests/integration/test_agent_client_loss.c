@@ -181,6 +181,32 @@ Test(agent_client_loss, at_the_very_start)
     conversation_end(agent, 0);
 }
 
+/* Nor does it help to stop each new one before it can say a word. */
+Test(agent_client_loss, stopped_as_soon_as_it_is_born)
+{
+    struct devagent_options options = loss_options(false);
+    struct devagent *agent = agent_begin_task(&options, "t", "echo started >> starts; exec sleep 100");
+    size_t settled = settle(agent);
+    await_all_acknowledged(agent);
+    pid_t last = wait_child(agent, "agent-client");
+    kill(last, SIGKILL);
+    for (int i = 0; i < 2;) {
+        pid_t pid = wait_child(agent, "agent-client");
+        if (pid != last) {
+            kill(pid, SIGSTOP);
+            last = pid;
+            i++;
+        }
+        devagent_pump(agent, 1);
+    }
+    await_subscribed(agent, 2);
+    expect_never_again(agent, settled);
+    expect_started_once(agent, "starts");
+    devagent_kill(agent, "t", -1);
+    expect_state(agent, "t", KILLED);
+    conversation_end(agent, 0);
+}
+
 /* A successor that never comes to be subscribed: the agent itself is gone, though nobody saw it go. */
 Test(agent_client_loss, and_the_agent_too_without_checkpoint)
 {

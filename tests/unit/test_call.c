@@ -128,7 +128,7 @@ Test(call, subscribe_keeps_the_order_and_every_byte)
         uint8_t bytes[] = {(uint8_t)i, 0, 0xFF, '\n'};
         const ProtobufCBinaryData raw = {.len = i == 5 ? 0 : sizeof(bytes), .data = i == 5 ? NULL : bytes};
         cr_assert_eq(listing_add_task(&listing, &raw), 0);
-        char task_id[16], text[] = "a\xFF";
+        char task_id[24], text[] = "a\xFF";
         snprintf(task_id, sizeof(task_id), "task-%d", i);
         Bulkhead__Update update = full_update(task_id, i % 2 == 0 ? text : NULL);
         cr_assert_eq(listing_add_update(&listing, &update), 0);
@@ -148,7 +148,7 @@ Test(call, subscribe_keeps_the_order_and_every_byte)
         cr_assert_eq(raw->len, i == 5 ? 0 : sizeof(bytes));
         if (i != 5)
             cr_assert_eq(memcmp(raw->data, bytes, sizeof(bytes)), 0);
-        char task_id[16];
+        char task_id[24];
         snprintf(task_id, sizeof(task_id), "task-%d", i);
         const Mesos__V1__TaskStatus *status = message->subscribe->unacknowledged_updates[i]->status;
         assert_full_status(status, task_id);

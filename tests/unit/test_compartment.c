@@ -366,12 +366,12 @@ Test(compartment, a_handler_that_refuses_ends_it, .timeout = 60)
 
 /* --- bad ones: given up at a deadline --- */
 
-Test(compartment, one_that_never_greets_has_ten_seconds, .timeout = 60)
+Test(compartment, one_that_never_greets_has_five_seconds, .timeout = 60)
 {
     struct stage stage;
     stage_open(&stage, "mute");
     start(&stage);
-    pass(&stage, 10 * SECOND - MS);
+    pass(&stage, 5 * SECOND - MS);
     cr_assert_eq(stage.lost, 0);
     pass(&stage, MS);
     cr_assert_eq(stage.lost, 1);

@@ -1,5 +1,5 @@
 /* Where the agent listens: every form of its environment, and that nothing else becomes a URL. */
-#include "agent-client/endpoint.h"
+#include "common/endpoint.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

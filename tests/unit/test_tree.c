@@ -287,7 +287,7 @@ Test(tree, odd_names_do_not_confuse, .timeout = 60)
 static struct tree_process process_with_comm(const char *comm)
 {
     struct tree_process process = {.pid = 0x7ffffff0 /* nobody's */, .state = 'S', .alive = true};
-    strncpy(process.comm, comm, sizeof(process.comm) - 1);
+    snprintf(process.comm, sizeof(process.comm), "%s", comm);
     return process;
 }
 

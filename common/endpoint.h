@@ -1,7 +1,9 @@
-#ifndef BULKHEAD_AGENT_CLIENT_ENDPOINT_H
-#define BULKHEAD_AGENT_CLIENT_ENDPOINT_H
+#ifndef BULKHEAD_COMMON_ENDPOINT_H
+#define BULKHEAD_COMMON_ENDPOINT_H
 
 #include <stdbool.h>
+
+#include "common/config.h"
 
 /* What the agent has told about where it listens. Strings may be NULL. */
 struct endpoint_source {
@@ -37,5 +39,13 @@ struct endpoint {
  */
 int endpoint_make(const struct endpoint_source *source, struct endpoint *ret_endpoint,
                   const char **ret_problem);
+
+/*
+ * The same from the settings; the token, which goes into the head of each call, is judged too. The supervisor
+ * asks before it starts anything, agent-client to know where to call. Returns and problem as endpoint_make();
+ * the problem never holds a value. Pure.
+ */
+int endpoint_from_config(const struct config *config, struct endpoint *ret_endpoint,
+                         const char **ret_problem);
 
 #endif

@@ -5,7 +5,7 @@
  * host name or an agent's name can have may pass, so that none of them can point the token somewhere else
  * ('@', '/', '#', spaces). It must not look anything up.
  */
-#include "agent-client/endpoint.h"
+#include "common/endpoint.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -136,8 +136,41 @@ int endpoint_make(const struct endpoint_source *source, struct endpoint *ret_end
     const char *path = source->api_path;
     if (path == NULL || *path != '/' || strlen(path) >= ENDPOINT_PATH_MAX - ENDPOINT_HOST_MAX ||
         !consists_of(path, PATH_CHARACTERS))
-        return fail("the API path is not a path that begins with a slash", ret_problem);
+        return fail(
+            "ALLEGRO_EXECUTOR_API_PATH (or ALLEGRO_EXECUTOR_APIP_ATH) is not a path that begins with a slash",
+            ret_problem);
     if (source->domain_socket)
         return make_domain_socket(source, ret_endpoint, ret_problem);
     return make_tcp(source, ret_endpoint, ret_problem);
+}
+
+/*
+ * The token becomes a header: a line break in it would begin another. RFC 6750 allows less still, but that is
+ * the agent's affair.
+ */
+static bool is_header_value(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text < '!' || *text > '~')
+            return false;
+    return true;
+}
+
+int endpoint_from_config(const struct config *config, struct endpoint *ret_endpoint, const char **ret_problem)
+{
+    const char *token = config_string(config, CONFIG_EXECUTOR_AUTHENTICATION_TOKEN);
+    if (token != NULL && !is_header_value(token)) {
+        *ret_problem =
+            "MESOS_EXECUTOR_AUTHENTICATION_TOKEN has characters that no token has; printable ASCII without "
+            "blanks is accepted";
+        return -EINVAL;
+    }
+    const struct endpoint_source source = {
+        .agent_endpoint = config_string(config, CONFIG_AGENT_ENDPOINT),
+        .agent_pid = config_string(config, CONFIG_SLAVE_PID),
+        .api_path = config_string(config, CONFIG_API_PATH),
+        .domain_socket = config_is_set(config, CONFIG_DOMAIN_SOCKET),
+        .tls = config_bool(config, CONFIG_SSL_ENABLED),
+    };
+    return endpoint_make(&source, ret_endpoint, ret_problem);
 }
