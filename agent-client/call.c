@@ -20,6 +20,10 @@ struct status {
     Mesos__V1__TaskID task_id;
     Mesos__V1__ExecutorID executor_id;
     Mesos__V1__Executor__Call__Update update;
+    Mesos__V1__CheckStatusInfo check_status;
+    Mesos__V1__CheckStatusInfo__Command check_command;
+    Mesos__V1__CheckStatusInfo__Http check_http;
+    Mesos__V1__CheckStatusInfo__Tcp check_tcp;
     char *text;
 };
 
@@ -62,6 +66,41 @@ static int set_message(struct status *out, const char *message)
     return 0;
 }
 
+/* Type and sub-message always come together: an agent refuses one without the other (validation.cpp). */
+static void set_check_status(struct status *out, const Bulkhead__CheckStatus *from)
+{
+    if (from == NULL || !from->has_type)
+        return;
+    mesos__v1__check_status_info__init(&out->check_status);
+    mesos__v1__check_status_info__command__init(&out->check_command);
+    mesos__v1__check_status_info__http__init(&out->check_http);
+    mesos__v1__check_status_info__tcp__init(&out->check_tcp);
+    out->check_status.has_type = 1;
+    switch (from->type) {
+    case BULKHEAD__CHECK__TYPE__COMMAND:
+        out->check_status.type = MESOS__V1__CHECK_INFO__TYPE__COMMAND;
+        out->check_status.command = &out->check_command;
+        out->check_command.has_exit_code = from->has_value;
+        out->check_command.exit_code = (int32_t)from->value;
+        break;
+    case BULKHEAD__CHECK__TYPE__HTTP:
+        out->check_status.type = MESOS__V1__CHECK_INFO__TYPE__HTTP;
+        out->check_status.http = &out->check_http;
+        out->check_http.has_status_code = from->has_value;
+        out->check_http.status_code = (uint32_t)from->value;
+        break;
+    case BULKHEAD__CHECK__TYPE__TCP:
+        out->check_status.type = MESOS__V1__CHECK_INFO__TYPE__TCP;
+        out->check_status.tcp = &out->check_tcp;
+        out->check_tcp.has_succeeded = from->has_value;
+        out->check_tcp.succeeded = from->value != 0;
+        break;
+    default:
+        return;
+    }
+    out->status.check_status = &out->check_status;
+}
+
 static int fill_status(struct status *out, const struct call_identity *identity, const Bulkhead__Update *from)
 {
     mesos__v1__task_status__init(&out->status);
@@ -70,6 +109,7 @@ static int fill_status(struct status *out, const struct call_identity *identity,
     mesos__v1__executor__call__update__init(&out->update);
     out->text = NULL;
     set_scalars(&out->status, from);
+    set_check_status(out, from->check_status);
     out->task_id.value = from->task_id;
     out->status.task_id = &out->task_id;
     out->executor_id.value = borrow(identity->executor_id);

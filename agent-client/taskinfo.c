@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "agent-client/taskcheck.h"
 #include "proto/mesos_v1.pb-c.h"
 
 /* A command and the variables that it points to. */
@@ -19,11 +20,36 @@ struct command {
     Bulkhead__Variable **pointers;
 };
 
+/* A check and the command that it may have. */
+struct check {
+    Bulkhead__Check message;
+    struct command command;
+};
+
+/* Labels in our form. */
+struct labels {
+    Bulkhead__Label *messages;
+    Bulkhead__Label **pointers;
+    size_t count;
+};
+
+/* Ports in our form, each with its labels. */
+struct ports {
+    Bulkhead__Port *messages;
+    Bulkhead__Port **pointers;
+    struct labels *labels;
+    size_t count;
+};
+
 struct taskinfo {
     Bulkhead__Task message;
     Mesos__V1__TaskInfo *info;
     struct command command;
     struct command executor_command;
+    struct labels labels;
+    struct ports ports;
+    struct check health_check;
+    struct check check;
     size_t secrets;
 };
 
@@ -81,6 +107,80 @@ static int read_command(struct command *command, const Mesos__V1__CommandInfo *i
     return r;
 }
 
+static int read_labels(struct labels *labels, const Mesos__V1__Labels *from)
+{
+    size_t count = from != NULL ? from->n_labels : 0;
+    if (count == 0)
+        return 0;
+    labels->messages = calloc(count, sizeof(*labels->messages));
+    labels->pointers = calloc(count, sizeof(*labels->pointers));
+    if (labels->messages == NULL || labels->pointers == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        bulkhead__label__init(&labels->messages[i]);
+        labels->messages[i].key = from->labels[i]->key;
+        labels->messages[i].value = from->labels[i]->value;
+        labels->pointers[i] = &labels->messages[i];
+    }
+    labels->count = count;
+    return 0;
+}
+
+static int read_port(struct ports *ports, size_t index, const Mesos__V1__Port *from)
+{
+    Bulkhead__Port *port = &ports->messages[index];
+    bulkhead__port__init(port);
+    port->has_number = from->has_number;
+    port->number = from->number;
+    port->name = from->name;
+    port->protocol = from->protocol;
+    ports->pointers[index] = port;
+    int r = read_labels(&ports->labels[index], from->labels);
+    port->n_labels = ports->labels[index].count;
+    port->labels = ports->labels[index].pointers;
+    return r;
+}
+
+static int read_ports(struct ports *ports, const Mesos__V1__DiscoveryInfo *discovery)
+{
+    size_t count = discovery != NULL && discovery->ports != NULL ? discovery->ports->n_ports : 0;
+    if (count == 0)
+        return 0;
+    ports->messages = calloc(count, sizeof(*ports->messages));
+    ports->pointers = calloc(count, sizeof(*ports->pointers));
+    ports->labels = calloc(count, sizeof(*ports->labels));
+    if (ports->messages == NULL || ports->pointers == NULL || ports->labels == NULL)
+        return -ENOMEM;
+    ports->count = count;
+    for (size_t i = 0; i < count; i++) {
+        int r = read_port(ports, i, discovery->ports->ports[i]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int read_health_check(struct taskinfo *task, const Mesos__V1__HealthCheck *from)
+{
+    if (from == NULL)
+        return 0;
+    const Mesos__V1__CommandInfo *command;
+    taskcheck_read_health(from, &task->health_check.message, &command);
+    task->message.health_check = &task->health_check.message;
+    return read_command(&task->health_check.command, command, &task->health_check.message.command,
+                        &task->secrets);
+}
+
+static int read_check(struct taskinfo *task, const Mesos__V1__CheckInfo *from)
+{
+    if (from == NULL)
+        return 0;
+    const Mesos__V1__CommandInfo *command;
+    taskcheck_read(from, &task->check.message, &command);
+    task->message.check = &task->check.message;
+    return read_command(&task->check.command, command, &task->check.message.command, &task->secrets);
+}
+
 static void read_duration(const Mesos__V1__DurationInfo *duration, protobuf_c_boolean *ret_has,
                           int64_t *ret_value)
 {
@@ -109,7 +209,20 @@ static int read_fields(struct taskinfo *task)
                   &message->max_completion_time);
     read_duration(info->kill_policy != NULL ? info->kill_policy->grace_period : NULL,
                   &message->has_kill_grace, &message->kill_grace);
-    int r = read_command(&task->command, info->command, &message->command, &task->secrets);
+    message->name = info->name;
+    int r = read_labels(&task->labels, info->labels);
+    message->n_labels = task->labels.count;
+    message->labels = task->labels.pointers;
+    if (r == 0)
+        r = read_ports(&task->ports, info->discovery);
+    message->n_ports = task->ports.count;
+    message->ports = task->ports.pointers;
+    if (r == 0)
+        r = read_health_check(task, info->health_check);
+    if (r == 0)
+        r = read_check(task, info->check);
+    if (r == 0)
+        r = read_command(&task->command, info->command, &message->command, &task->secrets);
     if (r < 0 || info->executor == NULL)
         return r;
     return read_command(&task->executor_command, info->executor->command, &message->executor_command,
@@ -142,12 +255,31 @@ static void free_command(struct command *command)
     free(command->pointers);
 }
 
+static void free_labels(struct labels *labels)
+{
+    free(labels->messages);
+    free(labels->pointers);
+}
+
+static void free_ports(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        free_labels(&ports->labels[i]);
+    free(ports->labels);
+    free(ports->messages);
+    free(ports->pointers);
+}
+
 void taskinfo_free(struct taskinfo *task)
 {
     if (task == NULL)
         return;
     free_command(&task->command);
     free_command(&task->executor_command);
+    free_command(&task->health_check.command);
+    free_command(&task->check.command);
+    free_labels(&task->labels);
+    free_ports(&task->ports);
     if (task->info != NULL)
         mesos__v1__task_info__free_unpacked(task->info, NULL);
     free(task);

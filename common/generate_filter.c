@@ -194,6 +194,13 @@ static const struct rule network_rules[] = {
     OPTION(IPPROTO_IPV6, IPV6_RECVERR),
 };
 
+/* ---- a client of Consul ---- */
+
+/* Its agent may listen on a Unix socket. */
+static const struct rule unix_rules[] = {
+    SOCKET(AF_UNIX, SOCK_STREAM, 0),
+};
+
 /* ---- what is answered otherwise than with EPERM ---- */
 
 /* "Too old a kernel": for these the C library then makes the older call, whose arguments can be looked at. */
@@ -251,6 +258,7 @@ static const struct role {
     struct group groups[4];
 } roles[] = {
     {"agent_client_filter", {GROUP(library_rules), GROUP(file_rules), GROUP(network_rules)}},
+    {"hookd_worker_filter", {GROUP(library_rules), GROUP(file_rules), GROUP(network_rules), GROUP(unix_rules)}},
 };
 
 static _Noreturn void fail(const char *what, int error)

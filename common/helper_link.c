@@ -1,9 +1,9 @@
 /*
  * A helper's channel to the supervisor, wired into the loop.
  *
- * What arrives goes to a table of handlers; what is sent is queued and leaves when the socket takes it. A helper has no
- * use without its supervisor: whatever ends the conversation stops the loop, and with it the process. It must not know
- * what the messages mean.
+ * What arrives goes to a table of handlers; what is sent is queued and leaves when the socket takes it. A
+ * helper has no use without its supervisor: whatever ends the conversation stops the loop, and with it the
+ * process. It must not know what the messages mean.
  */
 #include "common/helper_link.h"
 
@@ -34,7 +34,8 @@ static void finish(struct helper_link *link, enum helper_link_end end, int error
     loop_stop(link->loop);
 }
 
-/* A supervisor that has died shows as an error or an end of file, whichever is seen first: both mean the same. */
+/* A supervisor that has died shows as an error or an end of file, whichever is seen first: both mean the
+ * same. */
 static void finish_by_errno(struct helper_link *link, int error, uint16_t message)
 {
     bool gone = error == -EPIPE || error == -ECONNRESET;
@@ -93,7 +94,8 @@ static void on_socket(void *arg, int descriptor, short events)
     watch(link);
 }
 
-int helper_link_new(struct loop *loop, const struct helper_link_options *options, struct helper_link **ret_link)
+int helper_link_new(struct loop *loop, const struct helper_link_options *options,
+                    struct helper_link **ret_link)
 {
     struct helper_link *link = calloc(1, sizeof(*link));
     if (link == NULL)
@@ -129,7 +131,8 @@ void helper_link_set_running(struct helper_link *link)
     channel_set_phase(link->channel, PHASE_RUNNING);
 }
 
-void helper_link_send(struct helper_link *link, enum message_type type, uint32_t id, const ProtobufCMessage *body)
+void helper_link_send(struct helper_link *link, enum message_type type, uint32_t id,
+                      const ProtobufCMessage *body)
 {
     if (link->end != HELPER_LINK_OPEN)
         return;

@@ -17,19 +17,20 @@ enum helper_link_end {
 };
 
 struct helper_link_options {
-    enum message_role role;                 /* the helper's own */
-    int socket;                             /* HELPER_SOCKET */
+    enum message_role role; /* the helper's own */
+    int socket;             /* HELPER_SOCKET */
     uint32_t generation;
-    size_t high_water;                      /* bytes that may wait to be sent: a supervisor with more is not alive */
+    size_t high_water; /* bytes that may wait to be sent: a supervisor with more is not alive */
     const struct message_handler *handlers; /* must outlive the link; they are called with self */
     void *self;
 };
 
 /*
- * Takes the socket, in PHASE_SETUP. When the conversation ends the loop is stopped. Returns 0 or -ENOMEM (the socket
- * is then still the caller's).
+ * Takes the socket, in PHASE_SETUP. When the conversation ends the loop is stopped. Returns 0 or -ENOMEM (the
+ * socket is then still the caller's).
  */
-int helper_link_new(struct loop *loop, const struct helper_link_options *options, struct helper_link **ret_link);
+int helper_link_new(struct loop *loop, const struct helper_link_options *options,
+                    struct helper_link **ret_link);
 
 /* Closes the socket. NULL is accepted. */
 void helper_link_free(struct helper_link *link);
@@ -38,10 +39,12 @@ void helper_link_free(struct helper_link *link);
 void helper_link_set_running(struct helper_link *link);
 
 /*
- * Queues a message; body may be NULL where it has no fields. Failure ends the conversation, as helper_link_end() then
- * says: nothing is left to be done by the caller. Once it has ended, messages are dropped.
+ * Queues a message; body may be NULL where it has no fields. Failure ends the conversation, as
+ * helper_link_end() then says: nothing is left to be done by the caller. Once it has ended, messages are
+ * dropped.
  */
-void helper_link_send(struct helper_link *link, enum message_type type, uint32_t id, const ProtobufCMessage *body);
+void helper_link_send(struct helper_link *link, enum message_type type, uint32_t id,
+                      const ProtobufCMessage *body);
 
 enum helper_link_end helper_link_end(const struct helper_link *link);
 

@@ -21,6 +21,7 @@ static const struct {
     const struct sock_filter *steps;
 } lists[] = {
     {ROLE_AGENT_CLIENT, sizeof(agent_client_filter) / sizeof(agent_client_filter[0]), agent_client_filter},
+    {ROLE_HOOKD, sizeof(hookd_worker_filter) / sizeof(hookd_worker_filter[0]), hookd_worker_filter},
 };
 
 static int install(const struct sock_filter *steps, unsigned short count)

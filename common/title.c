@@ -1,9 +1,10 @@
 /*
  * A helper's title, written over its arguments.
  *
- * The kernel shows that memory as the command line, whatever is in it (proc(5), cmdline). libbsd's setproctitle() does
- * the same and copies the environment first, to have more room; the supervisor gives its helpers room enough, and a
- * library less is 20 KiB of each. It must never write beyond the arguments: what follows is the environment.
+ * The kernel shows that memory as the command line, whatever is in it (proc(5), cmdline). libbsd's
+ * setproctitle() does the same and copies the environment first, to have more room; the supervisor gives its
+ * helpers room enough, and a library less is 20 KiB of each. It must never write beyond the arguments: what
+ * follows is the environment.
  */
 #include "common/title.h"
 

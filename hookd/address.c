@@ -1,7 +1,8 @@
 /*
  * CLOUD_PUBLIC_IP, read with care; see address.h.
  *
- * What is no address must never be registered as one: a service at "<nil>" or 0.0.0.0 takes requests that nobody answers.
+ * What is no address must never be registered as one: a service at "<nil>" or 0.0.0.0 takes requests that
+ * nobody answers.
  */
 #include "hookd/address.h"
 

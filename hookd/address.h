@@ -9,8 +9,8 @@
 enum { ADDRESS_SIZE = INET6_ADDRSTRLEN };
 
 /*
- * The address at which this machine's services are reached: CLOUD_PUBLIC_IP, where that is the numeric address of one machine,
- * in its usual spelling. Returns whether there is one. Pure.
+ * The address at which this machine's services are reached: CLOUD_PUBLIC_IP, where that is the numeric
+ * address of one machine, in its usual spelling. Returns whether there is one. Pure.
  */
 bool address_public(const struct config *config, char address[ADDRESS_SIZE]);
 

@@ -1,8 +1,9 @@
 /*
  * The Consul hook: registers the services of a task that is healthy and takes them out before it ends.
  *
- * It must never register what has not been recorded before, and undoes what the records say, not what the task's labels say
- * now: the worker that registered may have died in the middle of a request that lands later.
+ * It must never register what has not been recorded before, and undoes what the records say, not what the
+ * task's labels say now: the worker that registered may have died in the middle of a request that lands
+ * later.
  */
 #include "hookd/hook.h"
 
@@ -11,7 +12,7 @@
 #include "hookd/consul_registration.h"
 #include "hookd/consul_service.h"
 #include "hookd/retry.h"
-#include "hookd/words.h"
+#include "hookd/phrase.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,15 +25,16 @@ static const int64_t longest_wait = 3 * LOOP_SECOND;
 static const int64_t denied_wait = 2 * LOOP_SECOND; /* a token does not become valid within milliseconds */
 
 /*
- * After this time a registration that was cut off is deregistered once more: Consul may have carried out the two requests in
- * the other order. It registers within a millisecond.
+ * After this time a registration that was cut off is deregistered once more: Consul may have carried out the
+ * two requests in the other order. It registers within a millisecond.
  */
 static const int64_t landing_time = 20 * LOOP_MS;
 
 /* --- registering --- */
 
 /* Until it is done or there is no point or no time; problem says what went wrong. */
-static int register_until_done(const struct consul_api *api, const char *json, int64_t deadline, char *problem)
+static int register_until_done(const struct consul_api *api, const char *json, int64_t deadline,
+                               char *problem)
 {
     struct retry retry;
     retry_init(&retry, first_wait, longest_wait);
@@ -47,7 +49,8 @@ static int register_until_done(const struct consul_api *api, const char *json, i
     }
 }
 
-static int register_service(struct hook_call *call, const struct consul_api *api, const struct consul_service *service)
+static int register_service(struct hook_call *call, const struct consul_api *api,
+                            const struct consul_service *service)
 {
     char key[CONSUL_KEY_MAX];
     char problem[PROBLEM_SIZE] = "";
@@ -65,37 +68,39 @@ static int register_service(struct hook_call *call, const struct consul_api *api
     }
     free(json);
     if (r < 0)
-        words_set(call->text, call->text_size, "cannot register %s: %s", service->id,
-                  problem[0] != '\0' ? problem : strerror(-r));
+        phrase_set(call->text, call->text_size, "cannot register %s: %s", service->id,
+                   problem[0] != '\0' ? problem : strerror(-r));
     return r;
 }
 
-static int register_all(struct hook_call *call, const struct consul_api *api, const struct consul_services *services)
+static int register_services(struct hook_call *call, const struct consul_services *services)
 {
-    for (size_t i = 0; i < services->count; i++) {
-        int r = register_service(call, api, &services->items[i]);
-        if (r < 0)
-            return r;
-    }
-    words_set(call->text, call->text_size, "registered");
+    struct consul_api api;
+    int r = consul_api_open(call->config, &api, call->text, call->text_size);
+    for (size_t i = 0; r == 0 && i < services->count; i++)
+        r = register_service(call, &api, &services->items[i]);
+    consul_api_close(&api);
+    if (r < 0)
+        return r;
+    phrase_set(call->text, call->text_size, "registered");
     for (size_t i = 0; i < services->count; i++)
-        words_add(call->text, call->text_size, " %s", services->items[i].id);
+        phrase_add(call->text, call->text_size, " %s", services->items[i].id);
     return 0;
 }
 
-static int register_task(struct hook_call *call, const struct consul_api *api)
+static int register_task(struct hook_call *call)
 {
     struct consul_services services;
     int r = consul_services_make(call->config, call->task, &services);
     if (r < 0) {
-        words_set(call->text, call->text_size, "%s",
-                  r == -EINVAL ? "a service's id would be too long" : "out of memory");
+        phrase_set(call->text, call->text_size, "%s",
+                   r == -EINVAL ? "a service's id would be too long" : "out of memory");
         return r;
     }
     if (services.count == 0)
-        words_set(call->text, call->text_size, "nothing to register: %s", services.skipped);
+        phrase_set(call->text, call->text_size, "nothing to register: %s", services.skipped);
     else
-        r = register_all(call, api, &services);
+        r = register_services(call, &services);
     consul_services_clear(&services);
     return r;
 }
@@ -118,15 +123,16 @@ struct round {
 };
 
 /* Each that is left is tried once, so that one that does not work does not keep the others registered. */
-static struct round deregister_round(struct hook_call *call, const struct consul_api *api, struct leftover *leftovers)
+static struct round deregister_round(struct hook_call *call, const struct consul_api *api,
+                                     struct leftover *leftovers)
 {
     struct round round = {.hopeless = true};
     for (size_t i = 0; i < call->record_count; i++) {
         struct leftover *leftover = &leftovers[i];
         if (leftover->id == NULL)
             continue;
-        enum consul_outcome outcome = consul_api_deregister(api, leftover->namespace, leftover->id, call->deadline,
-                                                            round.problem, sizeof(round.problem));
+        enum consul_outcome outcome = consul_api_deregister(
+            api, leftover->namespace, leftover->id, call->deadline, round.problem, sizeof(round.problem));
         if (outcome == CONSUL_DONE && !leftover->may_land &&
             hook_record(call, leftover->record->key, BULKHEAD__HOOK_RECORD__STATE__UNDONE) == 0)
             leftover->id = NULL;
@@ -147,7 +153,8 @@ static void deregister_early(struct hook_call *call, const struct consul_api *ap
     for (size_t i = 0; i < call->record_count; i++) {
         if (leftovers[i].id == NULL || !leftovers[i].may_land)
             continue;
-        consul_api_deregister(api, leftovers[i].namespace, leftovers[i].id, call->deadline, problem, sizeof(problem));
+        consul_api_deregister(api, leftovers[i].namespace, leftovers[i].id, call->deadline, problem,
+                              sizeof(problem));
         leftovers[i].may_land = false;
         any = true;
     }
@@ -155,8 +162,8 @@ static void deregister_early(struct hook_call *call, const struct consul_api *ap
         retry_sleep(landing_time);
 }
 
-static int deregister_until_done(struct hook_call *call, const struct consul_api *api, struct leftover *leftovers,
-                                 char *problem)
+static int deregister_until_done(struct hook_call *call, const struct consul_api *api,
+                                 struct leftover *leftovers, char *problem)
 {
     struct retry retry;
     retry_init(&retry, first_wait, longest_wait);
@@ -165,7 +172,7 @@ static int deregister_until_done(struct hook_call *call, const struct consul_api
         struct round round = deregister_round(call, api, leftovers);
         if (round.left == 0)
             return 0;
-        words_set(problem, PROBLEM_SIZE, "%s", round.problem);
+        phrase_set(problem, PROBLEM_SIZE, "%s", round.problem);
         if (round.hopeless || !retry_wait(&retry, round.denied ? denied_wait : 0, call->deadline))
             return round.denied ? -EACCES : -ETIMEDOUT;
     }
@@ -192,25 +199,28 @@ static void add_ids(struct hook_call *call, const struct leftover *leftovers, bo
 {
     char namespace[3 * 255 + 1];
     const char *id = NULL;
-    words_add(call->text, call->text_size, "%s", words);
+    phrase_add(call->text, call->text_size, "%s", words);
     for (size_t i = 0; i < call->record_count; i++)
         if ((leftovers[i].id == NULL) == undone && leftovers[i].record->key != NULL &&
             consul_key_read(leftovers[i].record->key, namespace, &id) == 0)
-            words_add(call->text, call->text_size, " %s", id);
+            phrase_add(call->text, call->text_size, " %s", id);
 }
 
-static int deregister(struct hook_call *call, const struct consul_api *api, struct leftover *leftovers)
+static int deregister(struct hook_call *call, struct leftover *leftovers)
 {
+    struct consul_api api;
     char problem[PROBLEM_SIZE] = "";
     size_t unreadable = read_records(call, leftovers);
-    int r = deregister_until_done(call, api, leftovers, problem);
-    words_set(call->text, call->text_size, "%s", "");
+    int r = consul_api_open(call->config, &api, problem, sizeof(problem));
+    if (r == 0)
+        r = deregister_until_done(call, &api, leftovers, problem);
+    consul_api_close(&api);
     if (r < 0) {
         add_ids(call, leftovers, false, "left behind in Consul:");
-        words_add(call->text, call->text_size, ": %s", problem);
+        phrase_add(call->text, call->text_size, ": %s", problem);
     } else if (unreadable > 0) {
-        words_set(call->text, call->text_size, "%zu records cannot be read: services may be left behind in Consul",
-                  unreadable);
+        phrase_set(call->text, call->text_size,
+                   "%zu records cannot be read: services may be left behind in Consul", unreadable);
         r = -EBADMSG;
     } else {
         add_ids(call, leftovers, true, "deregistered");
@@ -218,32 +228,26 @@ static int deregister(struct hook_call *call, const struct consul_api *api, stru
     return r;
 }
 
-static int deregister_task(struct hook_call *call, const struct consul_api *api)
+static int deregister_task(struct hook_call *call)
 {
     if (call->record_count == 0) {
-        words_set(call->text, call->text_size, "nothing to deregister");
+        phrase_set(call->text, call->text_size, "nothing to deregister");
         return 0;
     }
     struct leftover *leftovers = calloc(call->record_count, sizeof(*leftovers));
     if (leftovers == NULL) {
-        words_set(call->text, call->text_size, "out of memory: services may be left behind in Consul");
+        phrase_set(call->text, call->text_size, "out of memory: services may be left behind in Consul");
         return -ENOMEM;
     }
-    int r = deregister(call, api, leftovers);
+    int r = deregister(call, leftovers);
     free(leftovers);
     return r;
 }
 
 static int run(struct hook_call *call)
 {
-    struct consul_api api;
-    int r = consul_api_open(call->config, &api, call->text, call->text_size);
-    if (r == 0 && call->event == BULKHEAD__HOOK_RUN__EVENT__AFTER_TASK_HEALTHY)
-        r = register_task(call, &api);
-    else if (r == 0)
-        r = deregister_task(call, &api);
-    consul_api_close(&api);
-    return r;
+    return call->event == BULKHEAD__HOOK_RUN__EVENT__BEFORE_TERMINATE ? deregister_task(call)
+                                                                      : register_task(call);
 }
 
 const struct hook hook_consul = {.id = HOOK_CONSUL, .run = run};

@@ -1,18 +1,19 @@
 /*
  * Calls to Consul's agent; see consul_api.h.
  *
- * Whoever listens at Consul's address is a stranger: an answer decides whether to ask again and gives a few words for people,
- * and that is all. The token must never be in those words.
+ * Whoever listens at Consul's address is a stranger: an answer decides whether to ask again and gives a few
+ * words for people, and that is all. The token must never be in those words.
  */
 #include "hookd/consul_api.h"
 
 #include "common/loop.h"
 #include "hookd/http_client.h"
-#include "hookd/words.h"
+#include "hookd/phrase.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 
 enum { TOKEN_FILE_MAX = 64 * 1024 };
 
-static const int64_t longest_attempt = 5 * LOOP_SECOND; /* an agent answers in a millisecond: one that hangs is dead */
+static const int64_t longest_attempt =
+    5 * LOOP_SECOND; /* an agent answers in a millisecond: one that hangs is dead */
 
 /* --- what an answer means --- */
 
@@ -35,7 +37,8 @@ enum consul_outcome consul_classify(enum consul_call call, long status, const ch
 {
     if (status == 200)
         return CONSUL_DONE;
-    if (call == CONSUL_DEREGISTER && (status == 404 || (status == 500 && is_unknown_service(body, body_size))))
+    if (call == CONSUL_DEREGISTER &&
+        (status == 404 || (status == 500 && is_unknown_service(body, body_size))))
         return CONSUL_DONE;
     if (status == 401 || status == 403)
         return CONSUL_DENIED;
@@ -69,7 +72,7 @@ int consul_address_read(const char *address, bool tls, char **ret_base, char **r
         length--;
     if (length == 0 || (!is_unix && strstr(rest, "://") != NULL))
         return -EINVAL;
-    if (asprintf(&base, "%s://%.*s", https || tls ? "https" : "http", is_unix ? (int)sizeof("localhost") : (int)length,
+    if (asprintf(&base, "%s://%.*s", https || tls ? "https" : "http", is_unix ? INT_MAX : (int)length,
                  is_unix ? "localhost" : rest) < 0)
         return -ENOMEM;
     if (is_unix && (socket_path = strdup(rest)) == NULL) {
@@ -110,7 +113,7 @@ static int choose_token(const struct config *config, char **ret_token, char *tex
     if (token == NULL && file != NULL) {
         char *read = read_token_file(file);
         if (read == NULL) {
-            words_set(text, size, "the token file %s cannot be read: %s", file, strerror(errno));
+            phrase_set(text, size, "the token file %s cannot be read: %s", file, strerror(errno));
             return -EACCES;
         }
         if (read[0] != '\0') {
@@ -138,20 +141,21 @@ int consul_api_open(const struct config *config, struct consul_api *api, char *t
 {
     *api = (struct consul_api){.config = config};
     const char *address = config_string(config, CONFIG_CONSUL_HTTP_ADDR);
-    int r = consul_address_read(address, config_bool(config, CONFIG_CONSUL_HTTP_SSL), &api->base, &api->unix_socket);
+    int r = consul_address_read(address, config_bool(config, CONFIG_CONSUL_HTTP_SSL), &api->base,
+                                &api->unix_socket);
     if (r == -EINVAL)
-        words_set(text, size, "CONSUL_HTTP_ADDR is no address of Consul's");
+        phrase_set(text, size, "CONSUL_HTTP_ADDR is no address of Consul's");
     if (r == 0)
         r = choose_token(config, &api->token, text, size);
     if (r == 0 && api->token != NULL && !is_one_line(api->token)) {
-        words_set(text, size, "Consul's token has characters that no token has");
+        phrase_set(text, size, "Consul's token has characters that no token has");
         r = -EINVAL;
     }
     const char *namespace = config_string(config, CONFIG_CONSUL_NAMESPACE);
     if (r == 0 && (api->namespace = http_client_escape(namespace != NULL ? namespace : "")) == NULL)
         r = -ENOMEM;
     if (r == -ENOMEM)
-        words_set(text, size, "out of memory");
+        phrase_set(text, size, "out of memory");
     return r;
 }
 
@@ -168,7 +172,8 @@ void consul_api_close(struct consul_api *api)
 
 /* --- calls --- */
 
-static struct http_client_request make_request(const struct consul_api *api, const char *url, int64_t deadline)
+static struct http_client_request make_request(const struct consul_api *api, const char *url,
+                                               int64_t deadline)
 {
     const struct config *config = api->config;
     int64_t limit = loop_now() + longest_attempt;
@@ -187,15 +192,15 @@ static struct http_client_request make_request(const struct consul_api *api, con
     };
 }
 
-static void tell(const struct consul_api *api, enum consul_outcome outcome, const struct http_client_answer *answer,
-                 char *text, size_t size)
+static void tell(const struct consul_api *api, enum consul_outcome outcome,
+                 const struct http_client_answer *answer, char *text, size_t size)
 {
-    words_set(text, size, "Consul answers %ld", answer->status);
-    words_add_excerpt(text, size, answer->body, answer->body_size, api->token);
+    phrase_set(text, size, "Consul answers %ld", answer->status);
+    phrase_add_excerpt(text, size, answer->body, answer->body_size, api->token);
     if (outcome == CONSUL_DENIED)
-        words_add(text, size, " (%s)", api->token != NULL ? "the token is not accepted" : "no token is set");
+        phrase_add(text, size, " (%s)", api->token != NULL ? "the token is not accepted" : "no token is set");
     if (answer->status >= 300 && answer->status < 400)
-        words_add(text, size, " (a redirect, which is not followed)");
+        phrase_add(text, size, " (a redirect, which is not followed)");
 }
 
 static enum consul_outcome perform(const struct consul_api *api, enum consul_call call,
@@ -205,7 +210,7 @@ static enum consul_outcome perform(const struct consul_api *api, enum consul_cal
     enum consul_outcome outcome = CONSUL_AGAIN;
     int r = http_client_perform(request, &answer);
     if (r < 0) {
-        words_set(text, size, "Consul: %s", answer.error);
+        phrase_set(text, size, "Consul: %s", answer.error);
         outcome = r == -EINVAL ? CONSUL_REFUSED : CONSUL_AGAIN;
     } else {
         outcome = consul_classify(call, answer.status, answer.body, answer.body_size);
@@ -217,12 +222,12 @@ static enum consul_outcome perform(const struct consul_api *api, enum consul_cal
 }
 
 /* body NULL: none. The last header is the token's, if there is one. */
-static enum consul_outcome put(const struct consul_api *api, enum consul_call call, const char *url, const char *body,
-                               int64_t deadline, char *text, size_t size)
+static enum consul_outcome put(const struct consul_api *api, enum consul_call call, const char *url,
+                               const char *body, int64_t deadline, char *text, size_t size)
 {
     char *token = NULL;
     if (api->token != NULL && asprintf(&token, "X-Consul-Token: %s", api->token) < 0) {
-        words_set(text, size, "out of memory");
+        phrase_set(text, size, "out of memory");
         return CONSUL_AGAIN;
     }
     const char *const headers[] = {"Content-Type: application/json", token, NULL};
@@ -237,13 +242,13 @@ static enum consul_outcome put(const struct consul_api *api, enum consul_call ca
     return outcome;
 }
 
-enum consul_outcome consul_api_register(const struct consul_api *api, const char *json, int64_t deadline, char *text,
-                                        size_t size)
+enum consul_outcome consul_api_register(const struct consul_api *api, const char *json, int64_t deadline,
+                                        char *text, size_t size)
 {
     char *url = NULL;
     if (asprintf(&url, "%s/v1/agent/service/register%s%s", api->base, api->namespace[0] != '\0' ? "?ns=" : "",
                  api->namespace) < 0) {
-        words_set(text, size, "out of memory");
+        phrase_set(text, size, "out of memory");
         return CONSUL_AGAIN;
     }
     enum consul_outcome outcome = put(api, CONSUL_REGISTER, url, json, deadline, text, size);
@@ -251,15 +256,15 @@ enum consul_outcome consul_api_register(const struct consul_api *api, const char
     return outcome;
 }
 
-enum consul_outcome consul_api_deregister(const struct consul_api *api, const char *escaped_namespace, const char *id,
-                                          int64_t deadline, char *text, size_t size)
+enum consul_outcome consul_api_deregister(const struct consul_api *api, const char *escaped_namespace,
+                                          const char *id, int64_t deadline, char *text, size_t size)
 {
     char *escaped = http_client_escape(id);
     char *url = NULL;
     enum consul_outcome outcome = CONSUL_AGAIN;
     if (escaped == NULL || asprintf(&url, "%s/v1/agent/service/deregister/%s%s%s", api->base, escaped,
                                     escaped_namespace[0] != '\0' ? "?ns=" : "", escaped_namespace) < 0) {
-        words_set(text, size, "out of memory");
+        phrase_set(text, size, "out of memory");
         url = NULL;
     } else {
         outcome = put(api, CONSUL_DEREGISTER, url, NULL, deadline, text, size);

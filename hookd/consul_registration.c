@@ -1,8 +1,9 @@
 /*
  * The JSON that registers a service in Consul; see consul_registration.h.
  *
- * Consul gets the task's own health check for the port of the service. A COMMAND check has no form that Consul could run, and
- * a TTL check that nobody refreshes would take the service out: such a task is registered without one.
+ * Consul gets the task's own health check for the port of the service. A COMMAND check has no form that
+ * Consul could run, and a TTL check that nobody refreshes would take the service out: such a task is
+ * registered without one.
  */
 #include "hookd/consul_registration.h"
 
@@ -35,7 +36,8 @@ static bool add_duration(struct json_object *object, const char *key, int64_t du
     return add_text(object, key, duration_format(duration, text, sizeof(text)));
 }
 
-/* What may stand in a URL stays as it is, query and escapes included; blanks, controls and what is no ASCII is escaped. */
+/* What may stand in a URL stays as it is, query and escapes included; blanks, controls and what is no ASCII
+ * is escaped. */
 static char *make_path(const char *path)
 {
     char *made = malloc(3 * strlen(path) + 2);
@@ -54,7 +56,8 @@ static char *make_path(const char *path)
     return made;
 }
 
-/* Where both the agent's HTTP and its TCP checks go: the address that is registered, or this machine's own. */
+/* Where both the agent's HTTP and its TCP checks go: the address that is registered, or this machine's own.
+ */
 static void make_target(const struct config *config, const Bulkhead__Check *check, uint32_t port,
                         char target[ADDRESS_SIZE + 16])
 {
@@ -81,7 +84,8 @@ static bool add_http(struct json_object *object, const Bulkhead__Check *check, c
     return good;
 }
 
-/* Consul takes no interval below one second, and 0 not at all; a check without a timeout gets Consul's own. */
+/* Consul takes no interval below one second, and 0 not at all; a check without a timeout gets Consul's own.
+ */
 static bool fill_in(struct json_object *object, const struct config *config, const Bulkhead__Check *check,
                     uint32_t port)
 {
@@ -130,8 +134,8 @@ static bool add_tags(struct json_object *object, const struct consul_service *se
     return false;
 }
 
-static bool fill_in_service(struct json_object *object, const struct config *config, const Bulkhead__Task *task,
-                            const struct consul_service *service)
+static bool fill_in_service(struct json_object *object, const struct config *config,
+                            const Bulkhead__Task *task, const struct consul_service *service)
 {
     char address[ADDRESS_SIZE];
     bool good = add_text(object, "ID", service->id) && add_text(object, "Name", service->name) &&
@@ -149,7 +153,8 @@ int consul_registration_make(const struct config *config, const Bulkhead__Task *
     struct json_object *object = json_object_new_object();
     char *json = NULL;
     if (object != NULL && fill_in_service(object, config, task, service)) {
-        const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *text =
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         json = text != NULL ? strdup(text) : NULL;
     }
     json_object_put(object);

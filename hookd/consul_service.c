@@ -1,8 +1,8 @@
 /*
  * A task's services in Consul: names, ids, ports and tags; see consul_service.h.
  *
- * marathon-consul and the tools around it know instances by exactly these ids and tags: neither their form nor their order
- * may change. Nothing here talks to Consul.
+ * marathon-consul and the tools around it know instances by exactly these ids and tags: neither their form
+ * nor their order may change. Nothing here talks to Consul.
  */
 #include "hookd/consul_service.h"
 
@@ -16,7 +16,8 @@
 #include <string.h>
 
 static const char tag_value[] = "tag";
-static const char namespace_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%";
+static const char namespace_characters[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%";
 
 enum { NAMESPACE_MAX = 3 * 255 };
 
@@ -51,7 +52,8 @@ static bool mend_characters(char *id)
     bool changed = false;
     for (char *c = id; *c != '\0';) {
         size_t length = character_length((const unsigned char *)c);
-        bool bad = length == 0 || (unsigned char)*c < ' ' || *c == 0x7f || (*c == '/' && (c == id || c[-1] == '/'));
+        bool bad =
+            length == 0 || (unsigned char)*c < ' ' || *c == 0x7f || (*c == '/' && (c == id || c[-1] == '/'));
         if (bad)
             *c = '_';
         changed = changed || bad;
@@ -122,7 +124,8 @@ char *consul_name_from_task_id(const char *task_id)
 /* --- tags --- */
 
 /* The named port whose placeholder stands at text, of several with one name the last; NULL for none. */
-static const Bulkhead__Port *find_placeholder(const Bulkhead__Task *task, const char *text, size_t *ret_length)
+static const Bulkhead__Port *find_placeholder(const Bulkhead__Task *task, const char *text,
+                                              size_t *ret_length)
 {
     static const char opening[] = "{port:";
     const Bulkhead__Port *found = NULL;
@@ -140,7 +143,8 @@ static const Bulkhead__Port *find_placeholder(const Bulkhead__Task *task, const 
     return found;
 }
 
-/* A placeholder, "{port:" and a name of a byte at least, is eight bytes long or more; a number has ten digits at most. */
+/* A placeholder, "{port:" and a name of a byte at least, is eight bytes long or more; a number has ten digits
+ * at most. */
 static char *fill_in(const Bulkhead__Task *task, const char *text)
 {
     char *filled = malloc(2 * strlen(text) + 16);
@@ -173,7 +177,8 @@ static int add_tag(const Bulkhead__Task *task, struct consul_service *service, c
     return 0;
 }
 
-/* "tag" is for every service of a port, "tag:NAME" for that one alone; what follows a second colon does not count. */
+/* "tag" is for every service of a port, "tag:NAME" for that one alone; what follows a second colon does not
+ * count. */
 static bool selects(const char *value, const char *name)
 {
     size_t length = strcspn(value, ":");
@@ -190,7 +195,8 @@ static const char *text_or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
-static int add_port_tags(const Bulkhead__Task *task, const Bulkhead__Port *port, struct consul_service *service)
+static int add_port_tags(const Bulkhead__Task *task, const Bulkhead__Port *port,
+                         struct consul_service *service)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < port->n_labels; i++)
@@ -199,7 +205,8 @@ static int add_port_tags(const Bulkhead__Task *task, const Bulkhead__Port *port,
     return r;
 }
 
-/* The order: the port's tags, the task's, the one for all, and the one that marathon-consul finds tasks by. */
+/* The order: the port's tags, the task's, the one for all, and the one that marathon-consul finds tasks by.
+ */
 static int add_common_tags(const struct config *config, const Bulkhead__Task *task,
                            struct consul_service *service)
 {
@@ -272,9 +279,10 @@ static const char *port_label(const Bulkhead__Port *port, const char *key)
     return NULL;
 }
 
-/* One service for each name of a port's label "consul". Consul takes no service without a name: an empty one is passed over. */
-static int add_labelled_port(const struct config *config, const Bulkhead__Task *task, const Bulkhead__Port *port,
-                             struct consul_services *services)
+/* One service for each name of a port's label "consul". Consul takes no service without a name: an empty one
+ * is passed over. */
+static int add_labelled_port(const struct config *config, const Bulkhead__Task *task,
+                             const Bulkhead__Port *port, struct consul_services *services)
 {
     const char *label = port_label(port, "consul");
     int r = 0;

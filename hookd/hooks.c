@@ -1,8 +1,8 @@
 /*
  * The table of hooks, and in which order they run.
  *
- * A new hook is a file with a run function and a row here; common/hooks.c says to which tasks and events it belongs.
- * Nothing in here may look at what a hook has done.
+ * A new hook is a file with a run function and a row here; common/hooks.c says to which tasks and events it
+ * belongs. Nothing in here may look at what a hook has done.
  */
 #include "hookd/hooks.h"
 

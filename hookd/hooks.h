@@ -10,7 +10,8 @@
 /* The row of a hook. */
 const struct hook *hooks_find(enum hook_id id);
 
-/* The first hook from id on that applies to the task and takes part in the event; HOOK_COUNT when there is none. */
+/* The first hook from id on that applies to the task and takes part in the event; HOOK_COUNT when there is
+ * none. */
 enum hook_id hooks_next(enum hook_id id, const struct config *config, const Bulkhead__Task *task,
                         Bulkhead__HookRun__Event event);
 

@@ -1,14 +1,15 @@
 /*
  * One HTTP request with libcurl, for a worker that may block; see http_client.h.
  *
- * It must never go anywhere but to the address it was given (no redirect, no proxy, no .netrc, no other protocol), keep more
- * of an answer than its bound, outlast its deadline, or say what was sent when it tells of an error: that may be a secret.
+ * It must never go anywhere but to the address it was given (no redirect, no proxy, no .netrc, no other
+ * protocol), keep more of an answer than its bound, outlast its deadline, or say what was sent when it tells
+ * of an error: that may be a secret.
  */
 #include "hookd/http_client.h"
 
 #include "common/buffer.h"
 #include "common/loop.h"
-#include "hookd/words.h"
+#include "hookd/phrase.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -21,6 +22,7 @@
 enum {
     HEADERS_MAX = 256 * 1024, /* libcurl bounds one line of them, not their number */
     LOCATION_MAX = 4096,
+    LONGEST_MS = 24 * 3600 * 1000, /* a deadline that never comes is too large a number for libcurl */
 };
 
 /* What is received, while it comes. */
@@ -149,7 +151,8 @@ static CURLcode set_tls(CURL *easy, const struct http_client_request *request)
     return code;
 }
 
-/* TLS is spoken with the name that the certificate must have; the connection is made to the URL's host all the same. */
+/* TLS is spoken with the name that the certificate must have; the connection is made to the URL's host all
+ * the same. */
 static CURLcode set_server_name(CURL *easy, CURLU *url, const struct http_client_request *request,
                                 struct curl_slist **ret_to)
 {
@@ -160,7 +163,8 @@ static CURLcode set_server_name(CURL *easy, CURLU *url, const struct http_client
         curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
         curl_url_set(url, CURLUPART_HOST, request->tls_server_name, 0) == CURLUE_OK) {
         char to[1024];
-        code = snprintf(to, sizeof(to), "::%s:%s", host, port) < (int)sizeof(to) ? CURLE_OK : CURLE_URL_MALFORMAT;
+        code = snprintf(to, sizeof(to), "::%s:%s", host, port) < (int)sizeof(to) ? CURLE_OK
+                                                                                 : CURLE_URL_MALFORMAT;
         *ret_to = code == CURLE_OK ? curl_slist_append(NULL, to) : NULL;
         SET(CURLOPT_CONNECT_TO, *ret_to);
     }
@@ -188,7 +192,8 @@ static CURLcode set_request(CURL *easy, const struct http_client_request *reques
 {
     int64_t left = (request->deadline - loop_now()) / LOOP_MS;
     CURLcode code = CURLE_OK;
-    SET(CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
+    left = left < 1 ? 1 : left;
+    SET(CURLOPT_TIMEOUT_MS, (long)(left < LONGEST_MS ? left : LONGEST_MS));
     SET(CURLOPT_CUSTOMREQUEST, request->method);
     if (request->body != NULL) {
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
@@ -214,7 +219,8 @@ static const struct failure {
     {CURLE_RECV_ERROR, -EIO, "the connection broke while the answer came"},
     {CURLE_SEND_ERROR, -EIO, "the connection broke while the request left"},
     {CURLE_PARTIAL_FILE, -EIO, "the connection was closed in the middle of the answer"},
-    {CURLE_UNSUPPORTED_PROTOCOL, -EINVAL, "no http:// or https:// address, or what answers does not speak HTTP"},
+    {CURLE_UNSUPPORTED_PROTOCOL, -EINVAL,
+     "no http:// or https:// address, or what answers does not speak HTTP"},
     {CURLE_URL_MALFORMAT, -EINVAL, "the address is malformed"},
     {CURLE_SSL_CERTPROBLEM, -EINVAL, "the client certificate or its key cannot be used"},
     {CURLE_SSL_CACERT_BADFILE, -EINVAL, "the authorities' certificates cannot be read"},
@@ -236,16 +242,17 @@ static int tell_failure(CURL *easy, CURLcode code, struct exchange *exchange)
     const struct failure *failure = find_failure(code);
     long system_error = 0;
     if (exchange->too_large) {
-        words_set(answer->error, sizeof(answer->error), "the answer is too large");
+        phrase_set(answer->error, sizeof(answer->error), "the answer is too large");
         return -EMSGSIZE;
     }
-    words_set(answer->error, sizeof(answer->error), "%s",
-              failure != NULL ? failure->words : curl_easy_strerror(code));
+    phrase_set(answer->error, sizeof(answer->error), "%s",
+               failure != NULL ? failure->words : curl_easy_strerror(code));
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR)
-        words_add_excerpt(answer->error, sizeof(answer->error), exchange->words, strlen(exchange->words), NULL);
+        phrase_add_excerpt(answer->error, sizeof(answer->error), exchange->words, strlen(exchange->words),
+                           NULL);
     else if (code == CURLE_COULDNT_CONNECT && system_error > 0)
-        words_add(answer->error, sizeof(answer->error), ": %s", strerror((int)system_error));
+        phrase_add(answer->error, sizeof(answer->error), ": %s", strerror((int)system_error));
     return failure != NULL ? failure->error : -EIO;
 }
 
@@ -257,7 +264,7 @@ static int finish(CURL *easy, struct exchange *exchange)
     answer->body = malloc(answer->body_size + 1);
     if (answer->body == NULL) {
         answer->body_size = 0;
-        words_set(answer->error, sizeof(answer->error), "out of memory");
+        phrase_set(answer->error, sizeof(answer->error), "out of memory");
         return -ENOMEM;
     }
     if (answer->body_size > 0)
@@ -266,7 +273,8 @@ static int finish(CURL *easy, struct exchange *exchange)
     return 0;
 }
 
-static int perform(CURL *easy, CURLU *url, const struct http_client_request *request, struct exchange *exchange)
+static int perform(CURL *easy, CURLU *url, const struct http_client_request *request,
+                   struct exchange *exchange)
 {
     struct curl_slist *headers = NULL;
     struct curl_slist *to = NULL;
@@ -289,7 +297,7 @@ int http_client_perform(const struct http_client_request *request, struct http_c
     struct exchange exchange = {.answer = answer};
     *answer = (struct http_client_answer){0};
     if (loop_now() >= request->deadline) {
-        words_set(answer->error, sizeof(answer->error), "no time left to ask");
+        phrase_set(answer->error, sizeof(answer->error), "no time left to ask");
         return -ETIMEDOUT;
     }
     CURL *easy = curl_easy_init();
@@ -299,7 +307,7 @@ int http_client_perform(const struct http_client_request *request, struct http_c
     if (easy != NULL && url != NULL)
         r = perform(easy, url, request, &exchange);
     else
-        words_set(answer->error, sizeof(answer->error), "out of memory");
+        phrase_set(answer->error, sizeof(answer->error), "out of memory");
     curl_easy_cleanup(easy);
     curl_url_cleanup(url);
     buffer_clear(&exchange.body);

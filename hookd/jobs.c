@@ -1,9 +1,9 @@
 /*
  * The job table: which worker runs for whom, and what the supervisor is told of it.
  *
- * The hooks of an event run one after another, each in a worker of its own; jobs run beside each other. Whatever a
- * worker does, each hook that was begun has one HOOK_RESULT, each event one HOOK_DONE and each probe one PROBE_RESULT,
- * unless the supervisor has cancelled the job. Must never wait.
+ * The hooks of an event run one after another, each in a worker of its own; jobs run beside each other.
+ * Whatever a worker does, each hook that was begun has one HOOK_RESULT, each event one HOOK_DONE and each
+ * probe one PROBE_RESULT, unless the supervisor has cancelled the job. Must never wait.
  */
 #include "hookd/jobs.h"
 
@@ -21,13 +21,14 @@
 enum {
     JOBS_MAX = 128,
     PROBE_OPEN_FILES = 64,
-    HOOK_OPEN_FILES = 256, /* inherited by executables, whose interpreters open many */
+    HOOK_OPEN_FILES = 256,  /* inherited by executables, whose interpreters open many */
+    PROBE_SHOWN_MAX = 1000, /* bytes of text; the message takes 4 KiB in all */
 };
 
 /*
- * What a worker may have in data, hookd's own share (a task is at most 64 MiB, here twice) included. A probe keeps one
- * head of 64 KiB, libcurl and TLS; a hook an answer of 4 MiB and its JSON; an executable is limited by the same number,
- * which lets an interpreter live.
+ * What a worker may have in data, hookd's own share (a task is at most 64 MiB, here twice) included. A probe
+ * keeps one head of 64 KiB, libcurl and TLS; a hook an answer of 4 MiB and its JSON; an executable is limited
+ * by the same number, which lets an interpreter live.
  */
 #define PROBE_MEMORY ((rlim_t)256 << 20)
 #define HOOK_MEMORY ((rlim_t)512 << 20)
@@ -41,7 +42,7 @@ struct job {
     struct job *next;
     struct jobs *jobs;
     uint32_t id;
-    struct worker *worker; /* NULL between two */
+    struct worker *worker;  /* NULL between two */
     Bulkhead__HookRun *run; /* or NULL: */
     Bulkhead__Probe *probe;
 
@@ -151,6 +152,18 @@ static void tell_done(struct jobs *jobs, uint32_t id, bool success)
     helper_link_send(jobs->link, MESSAGE_HOOK_DONE, 0, &done.base);
 }
 
+/* Before a whole character: the text is valid UTF-8 and is to stay it. */
+static char *cut_text(const char *text, char out[PROBE_SHOWN_MAX + 1])
+{
+    size_t length = strnlen(text, PROBE_SHOWN_MAX + 1);
+    if (length > PROBE_SHOWN_MAX)
+        for (length = PROBE_SHOWN_MAX; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
+            length--;
+    memcpy(out, text, length);
+    out[length] = '\0';
+    return out;
+}
+
 static void tell_probed(struct jobs *jobs, uint32_t id, const struct worker_outcome *outcome)
 {
     Bulkhead__ProbeResult result = BULKHEAD__PROBE_RESULT__INIT;
@@ -160,9 +173,8 @@ static void tell_probed(struct jobs *jobs, uint32_t id, const struct worker_outc
     result.success = outcome->success;
     result.has_status_code = outcome->status != 0;
     result.status_code = outcome->status;
-    char text[1024]; /* the message takes 4 KiB; what is worth reading is shorter */
-    log_escape(text, sizeof(text), outcome->text, strlen(outcome->text));
-    result.text = text;
+    char text[PROBE_SHOWN_MAX + 1];
+    result.text = cut_text(outcome->text, text);
     helper_link_send(jobs->link, MESSAGE_PROBE_RESULT, 0, &result.base);
 }
 
@@ -193,6 +205,7 @@ struct hook_work {
     const struct hook *hook;
     struct hook_call call;
     const Bulkhead__HookRecord **records;
+    int64_t span; /* from its beginning to its deadline */
     bool says_gaps;
 };
 
@@ -220,6 +233,7 @@ static void run_hook(void *arg, struct worker_end *end)
     work->call.text = text;
     work->call.text_size = sizeof(text);
     work->call.worker = end;
+    end->span = work->span;
     int r = work->hook->run(&work->call);
     if (r < 0 && text[0] == '\0')
         snprintf(text, sizeof(text), "%s", r == -ENOMEM ? "ran out of memory" : strerror(-r));
@@ -249,11 +263,9 @@ static void on_hook_record(void *self, const char *key, Bulkhead__HookRecord__St
     if (++jobs->last_record == 0)
         jobs->last_record = 1;
     job->record = jobs->last_record;
-    char escaped[WORKER_KEY_MAX + 1];
-    snprintf(escaped, sizeof(escaped), "%s", key);
     Bulkhead__HookRecord record = BULKHEAD__HOOK_RECORD__INIT;
     record.hook = (char *)(uintptr_t)hook_name(job->hook);
-    record.key = escaped;
+    record.key = (char *)(uintptr_t)key;
     record.has_state = 1;
     record.state = state;
     Bulkhead__HookRecorded recorded = BULKHEAD__HOOK_RECORDED__INIT;
@@ -298,8 +310,8 @@ static int start_hook(struct job *job, struct hook_work *work)
     if (r < 0)
         return r;
     int64_t deadline = hook_deadline(job, work);
-    int64_t span = deadline - job->begun;
-    int64_t farewell = span / 10 < FAREWELL_MOST ? span / 10 : FAREWELL_MOST;
+    work->span = deadline != LOOP_NEVER ? deadline - job->begun : 0;
+    int64_t farewell = work->span / 10 < FAREWELL_MOST ? work->span / 10 : FAREWELL_MOST;
     work->call.deadline = deadline != LOOP_NEVER ? deadline - farewell : INT64_MAX;
     work->says_gaps = job->hook != HOOK_EXECUTABLES && take_saying_of_gaps(jobs);
 
@@ -314,7 +326,7 @@ static int start_hook(struct job *job, struct hook_work *work)
         .memory = HOOK_MEMORY,
         .open_files = HOOK_OPEN_FILES,
         .deadline = deadline,
-        .late_text = words_for_timeout("timed out after", span, late, sizeof(late)),
+        .late_text = words_for_timeout("timed out after", work->span, late, sizeof(late)),
         .record = on_hook_record,
         .ended = on_hook_ended,
         .self = job,
@@ -507,8 +519,8 @@ int jobs_take_cancel(struct jobs *jobs, const Bulkhead__JobCancel *cancel)
     return 0;
 }
 
-int jobs_new(const struct config *config, struct loop *loop, struct helper_link *link, struct workers *workers,
-             struct jobs **ret_jobs)
+int jobs_new(const struct config *config, struct loop *loop, struct helper_link *link,
+             struct workers *workers, struct jobs **ret_jobs)
 {
     struct jobs *jobs = calloc(1, sizeof(*jobs));
     if (jobs == NULL)

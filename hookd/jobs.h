@@ -7,12 +7,13 @@
 #include "hookd/worker.h"
 #include "proto/bulkhead.pb-c.h"
 
-/* The jobs that the supervisor has given and that have not ended: a hook's event or a probe each, beside each other. */
+/* The jobs that the supervisor has given and that have not ended: a hook's event or a probe each, beside each
+ * other. */
 struct jobs;
 
 /* config, loop, link and workers must outlive it. Returns 0 or -ENOMEM. */
-int jobs_new(const struct config *config, struct loop *loop, struct helper_link *link, struct workers *workers,
-             struct jobs **ret_jobs);
+int jobs_new(const struct config *config, struct loop *loop, struct helper_link *link,
+             struct workers *workers, struct jobs **ret_jobs);
 
 /* The workers are not killed: workers_free() does that, first. NULL is accepted. */
 void jobs_free(struct jobs *jobs);

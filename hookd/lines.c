@@ -1,7 +1,8 @@
 /*
  * Lines of an executable's output: split, judged, made harmless. Pure but for memory.
  *
- * What is printed may be anything, of any length. Must never pass on a control character, nor keep more than one line.
+ * What is printed may be anything, of any length. Must never pass on a control character, nor keep more than
+ * one line.
  */
 #include "hookd/lines.h"
 

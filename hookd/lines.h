@@ -6,7 +6,8 @@
 
 /* What an executable prints, cut into lines, and what a line may be. */
 
-/* Called for each line, without its newline; is_cut: it is longer than the limit, and goes on in the next call. */
+/* Called for each line, without its newline; is_cut: it is longer than the limit, and goes on in the next
+ * call. */
 typedef void (*lines_fn)(void *arg, const char *line, size_t length, bool is_cut);
 
 struct lines {
@@ -30,14 +31,15 @@ void lines_finish(struct lines *lines);
 bool lines_is_variable_name(const char *name, size_t length);
 
 /*
- * Judges a line NAME=value. Returns NULL and stores the length of the name when it is one; otherwise what is wrong with
- * it, as the end of a sentence: "has no '='". Pure.
+ * Judges a line NAME=value. Returns NULL and stores the length of the name when it is one; otherwise what is
+ * wrong with it, as the end of a sentence: "has no '='". Pure.
  */
 const char *lines_check_variable(const char *line, size_t length, size_t *ret_name_length);
 
 /*
- * Writes a line for other people's terminals: prefix, ": ", the line with control characters (C1 too) as \xNN, and a
- * newline, cut where out is full. Returns the length; no NUL is written. size must be at least 16. Pure.
+ * Writes a line for other people's terminals: prefix, ": ", the line with control characters (C1 too) as
+ * \xNN, and a newline, cut where out is full. Returns the length; no NUL is written. size must be at
+ * least 16. Pure.
  */
 size_t lines_format(char *out, size_t size, const char *prefix, const char *line, size_t length);
 

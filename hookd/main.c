@@ -1,10 +1,11 @@
 /*
  * hookd: the compartment that runs hooks and network probes.
  *
- * Each job is done by a worker, a fork with a deadline and limits, so that whatever hangs, crashes, floods or is taken
- * over is killed and reported while the rest goes on. hookd itself only keeps the table of jobs, and answers the
- * supervisor at once. It may be killed between any two bytes: its workers die with it, and what hooks have done is known
- * to the supervisor. It must never wait for a worker, nor read what came from a network.
+ * Each job is done by a worker, a fork with a deadline and limits, so that whatever hangs, crashes, floods or
+ * is taken over is killed and reported while the rest goes on. hookd itself only keeps the table of jobs, and
+ * answers the supervisor at once. It may be killed between any two bytes: its workers die with it, and what
+ * hooks have done is known to the supervisor. It must never wait for a worker, nor read what came from a
+ * network.
  */
 #include <errno.h>
 #include <poll.h>
@@ -57,6 +58,17 @@ static int add_setting(struct config *config, const Bulkhead__Setting *setting)
     return r;
 }
 
+/* A job may lie right behind CONFIGURE and be taken in the same turn: what it needs has to be there by then.
+ */
+static int begin_service(struct daemon *daemon)
+{
+    log_set_level(config_bool(daemon->config, CONFIG_DEBUG) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (privileges_drop_in_daemon(daemon->config, daemon->supervisor) < 0)
+        return -EPIPE; /* the supervisor is gone */
+    helper_link_set_running(daemon->link);
+    return jobs_new(daemon->config, daemon->loop, daemon->link, daemon->workers, &daemon->jobs);
+}
+
 static int handle_configure(void *self, uint32_t id, const ProtobufCMessage *body, int descriptor)
 {
     (void)id;
@@ -68,9 +80,7 @@ static int handle_configure(void *self, uint32_t id, const ProtobufCMessage *bod
     int r = config_new(&daemon->config);
     for (size_t i = 0; r == 0 && i < configure->n_settings; i++)
         r = add_setting(daemon->config, configure->settings[i]);
-    if (r == 0)
-        helper_link_set_running(daemon->link);
-    return r;
+    return r == 0 ? begin_service(daemon) : r;
 }
 
 static int handle_ping(void *self, uint32_t id, const ProtobufCMessage *body, int descriptor)
@@ -209,8 +219,7 @@ static int judge_link(const struct daemon *daemon)
     return EXIT_FAILURE;
 }
 
-/* What comes right behind CONFIGURE, a job perhaps, is taken in the same turn: all that it needs is there before. */
-static int prepare_jobs(struct daemon *daemon)
+static int prepare_workers(struct daemon *daemon)
 {
     if (workers_new(daemon->loop, &daemon->title, &daemon->workers) < 0)
         return no_memory();
@@ -240,24 +249,16 @@ static int hear_of_children(struct daemon *daemon)
         log_error("cannot hear of the end of workers; leaving", LOG_ERRNO(errno));
         return EXIT_FAILURE;
     }
-    return loop_watch(daemon->loop, daemon->signals, POLLIN, on_children, daemon) == 0 ? STEP_DONE : no_memory();
+    return loop_watch(daemon->loop, daemon->signals, POLLIN, on_children, daemon) == 0 ? STEP_DONE
+                                                                                       : no_memory();
 }
 
 static int await_configuration(struct daemon *daemon)
 {
-    while (helper_link_end(daemon->link) == HELPER_LINK_OPEN && daemon->config == NULL)
+    while (helper_link_end(daemon->link) == HELPER_LINK_OPEN && daemon->jobs == NULL)
         if (loop_once(daemon->loop) < 0)
             return no_memory();
     return judge_link(daemon);
-}
-
-static int confine(struct daemon *daemon)
-{
-    log_set_level(config_bool(daemon->config, CONFIG_DEBUG) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    if (privileges_drop_in_daemon(daemon->config, daemon->supervisor) == 0)
-        return STEP_DONE;
-    log_error("the supervisor is gone; leaving");
-    return EXIT_FAILURE;
 }
 
 static int serve(struct daemon *daemon)
@@ -272,8 +273,8 @@ static int serve(struct daemon *daemon)
 }
 
 static int (*const steps[])(struct daemon *daemon) = {
-    check_start, open_log,         close_memory,        open_channel, greet,
-    prepare_jobs, hear_of_children, await_configuration, confine,      serve,
+    check_start,     open_log,         close_memory,        open_channel, greet,
+    prepare_workers, hear_of_children, await_configuration, serve,
 };
 
 /* The workers first: nothing that they have started may outlive this process. */

@@ -1,9 +1,10 @@
 /*
  * hookd's and its workers' rights, taken away as early as each can do without them.
  *
- * hookd itself cannot take the filters of its workers: it forks, kills and reads /proc; but it reads nothing except
- * what the supervisor and the little parser of its workers' words let through. Must never leave a worker that talks to
- * a network with more than agent-client has, but for Unix sockets, since Consul may be behind one.
+ * hookd itself cannot take the filters of its workers: it forks, kills and reads /proc; but it reads nothing
+ * except what the supervisor and the little parser of its workers' words let through. Must never leave a
+ * worker that talks to a network with more than agent-client has, but for Unix sockets, since Consul may be
+ * behind one.
  */
 #include "hookd/privileges.h"
 
@@ -28,7 +29,8 @@ static void become_helpers_user(const struct config *config)
 {
     struct privilege_user user;
     if (geteuid() == 0) {
-        warn("look up the helpers' user", privilege_find_user(config_string(config, CONFIG_HELPER_USER), &user));
+        warn("look up the helpers' user",
+             privilege_find_user(config_string(config, CONFIG_HELPER_USER), &user));
         warn("become the helpers' user", privilege_drop(&user));
     }
     warn("drop capabilities", privilege_drop_capabilities());
@@ -58,8 +60,9 @@ static void report_gaps(const struct confine_result *result)
 /* The files that the settings name, which are read when the request is made. */
 static void list_consul_files(const struct config *config, const char *files[6])
 {
-    static const enum config_id ids[] = {CONFIG_CONSUL_HTTP_TOKEN_FILE, CONFIG_CONSUL_CACERT, CONFIG_CONSUL_CAPATH,
-                                         CONFIG_CONSUL_CLIENT_CERT, CONFIG_CONSUL_CLIENT_KEY};
+    static const enum config_id ids[] = {CONFIG_CONSUL_HTTP_TOKEN_FILE, CONFIG_CONSUL_CACERT,
+                                         CONFIG_CONSUL_CAPATH, CONFIG_CONSUL_CLIENT_CERT,
+                                         CONFIG_CONSUL_CLIENT_KEY};
     size_t count = 0;
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
         if (config_string(config, ids[i]) != NULL)
@@ -75,8 +78,9 @@ int privileges_confine_worker(const struct config *config, enum privileges_use u
     const struct confine_options options = {
         .role = ROLE_HOOKD,
         .user = config_string(config, CONFIG_HELPER_USER),
-        .parent = getppid(), /* be_worker() has compared it with hookd's pid after asking for the death signal */
-        .names = true,       /* a redirect may lead to a name as well */
+        .parent =
+            getppid(), /* be_worker() has compared it with hookd's pid after asking for the death signal */
+        .names = true, /* a redirect may lead to a name as well */
         .authorities = use != PRIVILEGES_FOR_PROBE,
         .readable = files,
     };

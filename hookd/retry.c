@@ -1,8 +1,8 @@
 /*
  * When to ask again; see retry.h.
  *
- * The executors of a machine all lose their Consul in the same moment and must not come back in step: chance spreads them.
- * A wait never ends beyond the deadline, so that a worker has time to say how it went.
+ * The executors of a machine all lose their Consul in the same moment and must not come back in step: chance
+ * spreads them. A wait never ends beyond the deadline, so that a worker has time to say how it went.
  */
 #include "hookd/retry.h"
 

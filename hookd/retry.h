@@ -16,8 +16,8 @@ void retry_init(struct retry *retry, int64_t first, int64_t longest);
 int64_t retry_next(struct retry *retry, uint32_t random);
 
 /*
- * Waits for retry_next(), but at least for shortest, and returns true; returns false at once where that would pass the
- * deadline (on loop_now()'s clock): there is no time for another attempt. Blocks.
+ * Waits for retry_next(), but at least for shortest, and returns true; returns false at once where that would
+ * pass the deadline (on loop_now()'s clock): there is no time for another attempt. Blocks.
  */
 bool retry_wait(struct retry *retry, int64_t shortest, int64_t deadline);
 

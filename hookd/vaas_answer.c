@@ -1,12 +1,12 @@
 /*
  * Reading VaaS's answers; see vaas_answer.h.
  *
- * A path that an answer names is taken from VAAS_API on and asked for at VaaS's own address: an answer must never be able to
- * send the credentials elsewhere.
+ * A path that an answer names is taken from VAAS_API on and asked for at VaaS's own address: an answer must
+ * never be able to send the credentials elsewhere.
  */
 #include "hookd/vaas_answer.h"
 
-#include "hookd/words.h"
+#include "hookd/phrase.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -17,24 +17,14 @@
 
 enum { DEPTH_MAX = 32, PATH_LENGTH_MAX = 2048 };
 
-/* The whole body as one JSON value; NULL when it is none. */
+/* The whole body as one JSON value, blanks around it allowed; NULL when it is none. */
 static struct json_object *parse(const char *body, size_t size)
 {
-    struct json_object *object = NULL;
     struct json_tokener *tokener = size <= INT_MAX ? json_tokener_new_ex(DEPTH_MAX) : NULL;
     if (tokener == NULL)
         return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    object = json_tokener_parse_ex(tokener, body, (int)size);
-    if (json_tokener_get_error(tokener) == json_tokener_continue && object == NULL)
-        object = json_tokener_parse_ex(tokener, "", 1); /* a number ends with the text */
-    size_t end = json_tokener_get_parse_end(tokener);
-    while (object != NULL && end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
-        end++;
-    if (object != NULL && end < size) {
-        json_object_put(object);
-        object = NULL;
-    }
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    struct json_object *object = json_tokener_parse_ex(tokener, body, (int)size);
     json_tokener_free(tokener);
     return object;
 }
@@ -197,13 +187,13 @@ static bool is_wanted(struct json_object *object, const struct vaas_backend *wan
 {
     const char *address = text_member(object, "address");
     const char *director = vaas_answer_path(text_member(object, "director"));
-    return object_id(object) > 0 && address != NULL && director != NULL && strcmp(address, wanted->address) == 0 &&
-           number_member(object, "port") == (int64_t)wanted->port &&
+    return object_id(object) > 0 && address != NULL && director != NULL &&
+           strcmp(address, wanted->address) == 0 && number_member(object, "port") == (int64_t)wanted->port &&
            vaas_answer_path_id(director, "director") == wanted->director_id;
 }
 
-int vaas_answer_backends(const char *body, size_t size, const struct vaas_backend *wanted, struct vaas_ids *ids,
-                         char **ret_next)
+int vaas_answer_backends(const char *body, size_t size, const struct vaas_backend *wanted,
+                         struct vaas_ids *ids, char **ret_next)
 {
     struct page page;
     int r = open_page(body, size, &page);
@@ -230,7 +220,8 @@ int64_t vaas_answer_created(const char *body, size_t size)
     return id;
 }
 
-int vaas_answer_task(const char *body, size_t size, enum vaas_task_state *ret_state, char words[VAAS_WORDS_MAX])
+int vaas_answer_task(const char *body, size_t size, enum vaas_task_state *ret_state,
+                     char words[VAAS_WORDS_MAX])
 {
     struct json_object *root = parse(body, size);
     const char *status = text_member(root, "status");
@@ -242,7 +233,7 @@ int vaas_answer_task(const char *body, size_t size, enum vaas_task_state *ret_st
         if (strcmp(status, "SUCCESS") == 0)
             *ret_state = VAAS_TASK_DONE;
         if (info != NULL)
-            words_add_excerpt(words, VAAS_WORDS_MAX, info, strlen(info), NULL);
+            phrase_add_excerpt(words, VAAS_WORDS_MAX, info, strlen(info), NULL);
     }
     json_object_put(root);
     return status != NULL ? 0 : -EBADMSG;

@@ -46,8 +46,8 @@ static const Bulkhead__Port *choose_port(const Bulkhead__Task *task, const char 
     return task->n_ports > 0 ? task->ports[0] : NULL;
 }
 
-int vaas_backend_make(const struct config *config, const Bulkhead__Task *task, struct vaas_backend *ret_backend,
-                      const char **ret_problem)
+int vaas_backend_make(const struct config *config, const Bulkhead__Task *task,
+                      struct vaas_backend *ret_backend, const char **ret_problem)
 {
     struct vaas_backend backend = {0};
     const char *director = task_label(task, "director");
@@ -104,7 +104,8 @@ static bool weight_of_environment(const Bulkhead__Task *task, int64_t *ret_weigh
     const Bulkhead__Command *command = task->command != NULL ? task->command : task->executor_command;
     for (size_t i = 0; command != NULL && i < command->n_environment; i++) {
         const Bulkhead__Variable *variable = command->environment[i];
-        if (variable->name != NULL && variable->value != NULL && strcmp(variable->name, "VAAS_INITIAL_WEIGHT") == 0)
+        if (variable->name != NULL && variable->value != NULL &&
+            strcmp(variable->name, "VAAS_INITIAL_WEIGHT") == 0)
             return read_number(variable->value, INT32_MIN, INT32_MAX, ret_weight);
     }
     return false;
@@ -155,8 +156,8 @@ static bool add_canary(struct json_object *object)
     return false;
 }
 
-static bool fill_in(struct json_object *object, const struct vaas_backend *backend, const struct vaas_traits *traits,
-                    const struct vaas_dc *dc)
+static bool fill_in(struct json_object *object, const struct vaas_backend *backend,
+                    const struct vaas_traits *traits, const struct vaas_dc *dc)
 {
     char director[64];
     snprintf(director, sizeof(director), VAAS_API "director/%" PRId64 "/", backend->director_id);
@@ -167,13 +168,14 @@ static bool fill_in(struct json_object *object, const struct vaas_backend *backe
            (!traits->canary || add_canary(object));
 }
 
-int vaas_backend_json(const struct vaas_backend *backend, const struct vaas_traits *traits, const struct vaas_dc *dc,
-                      char **ret_json)
+int vaas_backend_json(const struct vaas_backend *backend, const struct vaas_traits *traits,
+                      const struct vaas_dc *dc, char **ret_json)
 {
     struct json_object *object = json_object_new_object();
     char *json = NULL;
     if (object != NULL && fill_in(object, backend, traits, dc)) {
-        const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *text =
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         json = text != NULL ? strdup(text) : NULL;
     }
     json_object_put(object);
@@ -190,8 +192,9 @@ int vaas_key_write(const struct vaas_backend *backend, char key[VAAS_KEY_MAX])
     char *name = http_client_escape(backend->director);
     if (name == NULL)
         return -ENOMEM;
-    snprintf(key, VAAS_KEY_MAX, "1 backend=%" PRId64 " director=%" PRId64 " port=%" PRIu32 " address=%s name=%s",
-             backend->id, backend->director_id, backend->port, backend->address, name);
+    snprintf(key, VAAS_KEY_MAX,
+             "1 backend=%" PRId64 " director=%" PRId64 " port=%" PRIu32 " address=%s name=%s", backend->id,
+             backend->director_id, backend->port, backend->address, name);
     free(name);
     return 0;
 }
@@ -212,7 +215,8 @@ static bool take_word(const char **text, const char *name, char *word, size_t si
     return true;
 }
 
-static bool take_number(const char **text, const char *name, int64_t lowest, int64_t highest, int64_t *ret_number)
+static bool take_number(const char **text, const char *name, int64_t lowest, int64_t highest,
+                        int64_t *ret_number)
 {
     char word[32];
     return take_word(text, name, word, sizeof(word)) && read_number(word, lowest, highest, ret_number);

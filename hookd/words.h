@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * What has become of a process, from its wait status: "exited with code 3", "killed by signal 11 (Segmentation fault)".
- * Cut at size bytes with the NUL. Returns text. Pure.
+ * What has become of a process, from its wait status: "exited with code 3", "killed by signal 11
+ * (Segmentation fault)". Cut at size bytes with the NUL. Returns text. Pure.
  */
 const char *words_for_end(int wait_status, char *text, size_t size);
 

@@ -1,14 +1,15 @@
 /*
  * The lives of workers, seen from hookd.
  *
- * A worker is not trusted: it has a deadline, limits, a bound on what it may say, and a process group of its own. It is
- * a child subreaper, so all that it has started is below it while it lives, and hookd's own unknown child once it is
- * dead: the first is stopped, rescanned and killed with it, the second killed wherever it is met. Must never wait for a
- * worker.
+ * A worker is not trusted: it has a deadline, limits, a bound on what it may say, and a process group of its
+ * own. It is a child subreaper, so all that it has started is below it while it lives, and hookd's own
+ * unknown child once it is dead: the first is stopped, rescanned and killed with it, the second killed
+ * wherever it is met. Must never wait for a worker.
  */
 #include "hookd/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,14 +32,15 @@
 
 enum {
     READ_SIZE = 16 * 1024,
-    READS_A_TURN = 8,            /* a flood must not keep the loop from the channel */
-    SAYS_MAX = 768 * 1024,       /* bytes, so that a HOOK_RESULT with all of it is within its limit */
-    RECORDS_MAX = 4096,          /* of one call: a service with that many ports does not exist */
+    READS_A_TURN = 8,      /* a flood must not keep the loop from the channel */
+    SAYS_MAX = 768 * 1024, /* bytes, so that a HOOK_RESULT with all of it is within its limit */
+    RECORDS_MAX = 4096,    /* of one call: a service with that many ports does not exist */
     SHOWN_TEXT_SIZE = 4096,
 };
 #define LINGER (LOOP_SECOND / 2) /* from its last word to its exit */
 #define SWEEP_SHORTEST (5 * (int64_t)LOOP_MS)
-#define SWEEP_LONGEST LOOP_SECOND /* what cannot be killed must not cost a turn of the loop each few milliseconds */
+#define SWEEP_LONGEST                                                                                        \
+    LOOP_SECOND /* what cannot be killed must not cost a turn of the loop each few milliseconds */
 #define FAREWELL (2 * LOOP_SECOND)
 
 struct workers {
@@ -95,7 +97,8 @@ static void free_worker(struct worker *worker)
     free(worker);
 }
 
-/* While it is our child and not reaped the pid is its own. Stopped first, it starts nothing while its tree is read. */
+/* While it is our child and not reaped the pid is its own. Stopped first, it starts nothing while its tree is
+ * read. */
 static void kill_tree(const struct worker *worker)
 {
     if (worker->pid <= 1)
@@ -335,7 +338,8 @@ static int take_limits(const struct worker_plan *plan)
     return r;
 }
 
-static _Noreturn void be_worker(const struct workers *workers, const struct worker_plan *plan, int socket, pid_t hookd)
+static _Noreturn void be_worker(const struct workers *workers, const struct worker_plan *plan, int socket,
+                                pid_t hookd)
 {
     setpgid(0, 0);
     reset_signals();

@@ -13,8 +13,8 @@
 #include "proto/bulkhead.pb-c.h"
 
 /*
- * Processes that are forked for one job each and may do anything: hang, crash, flood, start others. Each has a deadline
- * and limits, and it is reported exactly once what has become of it, unless it is dropped before.
+ * Processes that are forked for one job each and may do anything: hang, crash, flood, start others. Each has
+ * a deadline and limits, and it is reported exactly once what has become of it, unless it is dropped before.
  */
 struct workers;
 struct worker;
@@ -34,22 +34,26 @@ struct worker_plan {
     void *arg;
 
     const char *title;
-    enum worker_frame_type last_word; /* WORKER_HOOK_DONE or WORKER_PROBED; only with the former may it say others */
-    rlim_t memory;                    /* RLIMIT_DATA, bytes */
-    rlim_t open_files;                /* RLIMIT_NOFILE */
-    int64_t deadline;                 /* killed then; LOOP_NEVER for none */
-    const char *late_text;            /* what is said of it then: copied */
+    enum worker_frame_type
+        last_word;         /* WORKER_HOOK_DONE or WORKER_PROBED; only with the former may it say others */
+    rlim_t memory;         /* RLIMIT_DATA, bytes */
+    rlim_t open_files;     /* RLIMIT_NOFILE */
+    int64_t deadline;      /* killed then; LOOP_NEVER for none */
+    const char *late_text; /* what is said of it then: copied */
 
-    /* Called in hookd. record: with a key that is NUL-terminated; the worker waits until worker_take_record(). */
+    /* Called in hookd. record: with a key that is NUL-terminated; the worker waits until
+     * worker_take_record(). */
     void (*record)(void *self, const char *key, Bulkhead__HookRecord__State state);
     void (*ended)(void *self, const struct worker_outcome *outcome);
     void *self;
 };
 
-/* Makes this process a child subreaper. Returns 0 or -ENOMEM. SIGCHLD must be blocked and lead to workers_reap(). */
+/* Makes this process a child subreaper. Returns 0 or -ENOMEM. SIGCHLD must be blocked and lead to
+ * workers_reap(). */
 int workers_new(struct loop *loop, const struct process_title *title, struct workers **ret_workers);
 
-/* Kills every worker with all that it has started, and reaps them, for two seconds at most. NULL is accepted. */
+/* Kills every worker with all that it has started, and reaps them, for two seconds at most. NULL is accepted.
+ */
 void workers_free(struct workers *workers);
 
 /* Returns 0, or a negative errno when no process can be had. ended is not called before this returns. */

@@ -1,8 +1,9 @@
 /*
- * What a worker says to hookd, and the one answer that it waits for; also what hooks are given for it, hook_record() and
- * hook_add_variable().
+ * What a worker says to hookd, and the one answer that it waits for; also what hooks are given for it,
+ * hook_record() and hook_add_variable().
  *
- * Runs in workers only. Must never return from hook_record() with success before the supervisor has the record.
+ * Runs in workers only. Must never return from hook_record() with success before the supervisor has the
+ * record.
  */
 #include "hookd/worker_end.h"
 

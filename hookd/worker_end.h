@@ -3,17 +3,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A worker's own end of the socket to hookd. Everything here runs in the worker and may block. */
 struct worker_end {
     int socket;
-    size_t variables;      /* told so far */
+    int64_t span;     /* from the beginning of a hook to its deadline, for words; 0 for none */
+    size_t variables; /* told so far */
     size_t variable_bytes;
 };
 
 enum {
-    WORKER_VARIABLES_MAX = 1024,             /* of one hook call */
-    WORKER_VARIABLE_BYTES_MAX = 512 * 1024,  /* of their names and values together */
+    WORKER_VARIABLES_MAX = 1024,            /* of one hook call */
+    WORKER_VARIABLE_BYTES_MAX = 512 * 1024, /* of their names and values together */
 };
 
 /* Tells how the hook has ended; text is cut at WORKER_TEXT_MAX bytes. Returns 0 or a negative errno. */

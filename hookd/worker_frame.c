@@ -1,8 +1,8 @@
 /*
  * The frames between a worker and hookd: pure functions over memory.
  *
- * The parser is the border between a process that reads what came from a network and one that does not. Must never
- * accept what the functions that use a frame would have to check again.
+ * The parser is the border between a process that reads what came from a network and one that does not. Must
+ * never accept what the functions that use a frame would have to check again.
  */
 #include "hookd/worker_frame.h"
 

@@ -60,6 +60,12 @@ static int send_update(struct agent *agent, enum message_type type, struct updat
     body.timestamp = update->timestamp;
     body.has_healthy = update->healthy >= 0;
     body.healthy = update->healthy > 0;
+    Bulkhead__CheckStatus check = BULKHEAD__CHECK_STATUS__INIT;
+    check.has_type = 1;
+    check.type = (Bulkhead__Check__Type)update->check.type;
+    check.has_value = update->check.known;
+    check.value = update->check.value;
+    body.check_status = update->check.type != 0 ? &check : NULL;
     int r = compartment_send(agent->compartment, type, &body.base, -1);
     if (r < 0)
         return r;

@@ -101,3 +101,19 @@ char **environment_for_task(char *const *own, const Bulkhead__Command *command, 
     environment_free(block.entries);
     return NULL;
 }
+
+char **environment_add(char **environment, Bulkhead__Variable *const *variables, size_t count,
+                       const char *role)
+{
+    struct block block = {.entries = environment};
+    while (environment[block.count] != NULL)
+        block.count++;
+    block.capacity = block.count + 1;
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++)
+        good = put_pair(&block, variables[i]->name, variables[i]->value);
+    if (good && (role == NULL || put_pair(&block, "MESOS_ALLOCATION_ROLE", role)))
+        return block.entries;
+    environment_free(block.entries);
+    return NULL;
+}

@@ -12,6 +12,13 @@
  */
 char **environment_for_task(char *const *own, const Bulkhead__Command *command, const char *role);
 
+/*
+ * The same block with variables added, the later of two equal names winning, and then MESOS_ALLOCATION_ROLE
+ * as above. The old block is freed, also when NULL is returned for want of memory.
+ */
+char **environment_add(char **environment, Bulkhead__Variable *const *variables, size_t count,
+                       const char *role);
+
 void environment_free(char **environment);
 
 #endif

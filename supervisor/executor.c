@@ -44,6 +44,8 @@ struct executor {
     struct loop_timer session_timer;
     struct ledger ledger;
     struct agent *agent;
+    struct hooks *hooks;
+    struct checks_context checks;
     struct task_context context;
     char **excluded;     /* copies: a keeper, which reads them, has let go of the configuration */
     struct entry *tasks; /* in the order of their arrival; also those that are over: their ids stay known */
@@ -232,10 +234,10 @@ static void on_forget_secrets(void *arg)
 static bool is_known_child(void *arg, pid_t pid)
 {
     const struct executor *self = arg;
-    if (self->agent != NULL && agent_pid(self->agent) == pid)
+    if ((self->agent != NULL && agent_pid(self->agent) == pid) || hooks_pid(self->hooks) == pid)
         return true;
     for (const struct entry *entry = self->tasks; entry != NULL; entry = entry->next)
-        if (task_keeper_pid(entry->task) == pid)
+        if (task_owns(entry->task, pid))
             return true;
     return false;
 }
@@ -385,7 +387,8 @@ static void wake_stopped(struct executor *self, pid_t pid)
 static void take_child(struct executor *self, pid_t pid, int wait_status)
 {
     bool ended = !WIFSTOPPED(wait_status) && !WIFCONTINUED(wait_status);
-    if (agent_take_reaped(self->agent, pid, wait_status)) {
+    if (agent_take_reaped(self->agent, pid, wait_status) ||
+        hooks_take_reaped(self->hooks, pid, wait_status)) {
         if (ended)
             on_sweep_strays(self);
         return;
@@ -482,6 +485,7 @@ static void set_context(struct executor *self)
         .core_limit = options->core_limit,
         .core_maximum = options->core_maximum,
         .is_self = options->is_self,
+        .checks = &self->checks,
         .arg = self,
         .forget_secrets = on_forget_secrets,
         .updated = on_updated,
@@ -489,6 +493,24 @@ static void set_context(struct executor *self)
         .sweep_strays = on_sweep_strays,
         .end_group = on_end_group,
     };
+}
+
+/* hookd itself is started by the first job that there is for it. */
+static int prepare_hooks(struct executor *self)
+{
+    struct hooks_options options = {.loop = self->loop,
+                                    .config = self->options->config,
+                                    .program = self->options->hookd,
+                                    .environment = self->options->helper_environment};
+    self->hooks = hooks_new(&options);
+    self->checks = (struct checks_context){.loop = self->loop,
+                                           .config = self->options->config,
+                                           .hooks = self->hooks,
+                                           .core_limit = self->options->core_limit,
+                                           .core_maximum = self->options->core_maximum,
+                                           .forget_secrets = on_forget_secrets,
+                                           .arg = self};
+    return self->hooks != NULL ? 0 : -ENOMEM;
 }
 
 static int connect_agent(struct executor *self)
@@ -535,12 +557,14 @@ static int set_up(struct executor *self)
     if (r == 0)
         r = open_signals(self);
     if (r == 0)
+        r = prepare_hooks(self);
+    if (r == 0)
         r = connect_agent(self);
     return r;
 }
 
-/* agent-client was sent SIGKILL: it is gone in a moment, and nothing of ours should be seen after us. */
-static void await_agent_client(const struct executor *self, pid_t pid)
+/* It was sent SIGKILL: it is gone in a moment, and nothing of ours should be seen after us. */
+static void await_helper(const struct executor *self, pid_t pid)
 {
     int64_t end = loop_now() + LAST_WAIT;
     struct pollfd signals = {.fd = self->signals, .events = POLLIN};
@@ -556,14 +580,17 @@ static void tear_down(struct executor *self)
     if (self->loop == NULL)
         return;
     pid_t agent_client = self->agent != NULL ? agent_pid(self->agent) : 0;
+    pid_t hookd = self->hooks != NULL ? hooks_pid(self->hooks) : 0;
     agent_free(self->agent);
-    await_agent_client(self, agent_client);
     while (self->tasks != NULL) {
         struct entry *entry = self->tasks;
         self->tasks = entry->next;
         task_free(entry->task);
         free(entry);
     }
+    hooks_free(self->hooks);
+    await_helper(self, agent_client);
+    await_helper(self, hookd);
     ledger_clear(&self->ledger);
     if (self->signals >= 0)
         close(self->signals);

@@ -12,6 +12,7 @@ struct executor_options {
     struct config *config;    /* freed, with its secrets, in processes forked from this one */
     char *const *environment; /* what tasks start from */
     const char *agent_client; /* path of the program */
+    const char *hookd;
     const char *const *helper_environment;
     uint64_t core_limit; /* RLIMIT_CORE as it was found */
     uint64_t core_maximum;

@@ -80,6 +80,8 @@ _Noreturn void launch_exec(const struct launch *launch, pid_t parent, int report
     int r = use_null_input();
     if (r < 0)
         fail(report, LAUNCH_SESSION, -r);
+    if (launch->output_to_errors && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        fail(report, LAUNCH_SESSION, errno);
     restore_limits(launch);
     change_user(launch, report);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

@@ -1,18 +1,20 @@
 #ifndef BULKHEAD_SUPERVISOR_LAUNCH_H
 #define BULKHEAD_SUPERVISOR_LAUNCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 /* What is to be executed as a task's main process. All memory is the caller's and must live through
  * launch_exec(). */
 struct launch {
-    const char *file;    /* as execvp(3) takes it; looked for in envp's PATH when it has no slash */
-    char *const *argv;   /* ends with NULL */
-    char **envp;         /* ends with NULL */
-    const char *user;    /* to change to, NULL to stay; only root can change */
-    size_t core_limit;   /* RLIMIT_CORE as this process found it, given back to the task */
-    size_t core_maximum; /* its hard limit */
+    const char *file;      /* as execvp(3) takes it; looked for in envp's PATH when it has no slash */
+    char *const *argv;     /* ends with NULL */
+    char **envp;           /* ends with NULL */
+    bool output_to_errors; /* standard output goes where standard error goes */
+    const char *user;      /* to change to, NULL to stay; only root can change */
+    size_t core_limit;     /* RLIMIT_CORE as this process found it, given back to the task */
+    size_t core_maximum;   /* its hard limit */
 };
 
 /* Where a start has failed; sent as it is over a pipe between two processes of one program. */

@@ -71,6 +71,7 @@ static struct update *make_update(const struct update_content *content)
     update->state = content->state;
     update->reason = content->reason;
     update->healthy = content->healthy;
+    update->check = content->check;
     update->timestamp = seconds_now();
     update->terminal = content->terminal;
     update->mergeable = content->mergeable;

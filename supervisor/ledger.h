@@ -5,6 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a check has last seen; type is a Bulkhead__Check__Type, 0 when the task has no check. */
+struct check_value {
+    int type;
+    bool known;
+    int64_t value;
+};
+
 /* The status updates that the agent has not acknowledged, in the order in which they were made. */
 
 enum { UPDATE_UUID_SIZE = 16 };
@@ -13,9 +20,10 @@ struct update {
     struct update *next;
     uint8_t uuid[UPDATE_UUID_SIZE]; /* RFC 4122, version 4 */
     char *task_id;
-    int state;        /* Mesos' TaskState */
-    int reason;       /* Mesos' TaskStatus.Reason, -1 for none */
-    int healthy;      /* 0, 1, -1 for not known */
+    int state;   /* Mesos' TaskState */
+    int reason;  /* Mesos' TaskStatus.Reason, -1 for none */
+    int healthy; /* 0, 1, -1 for not known */
+    struct check_value check;
     char *message;    /* NULL for none */
     double timestamp; /* seconds since the epoch, with a fraction */
     bool terminal;
@@ -36,6 +44,7 @@ struct update_content {
     int state;
     int reason;
     int healthy;
+    struct check_value check;
     const char *message;
     bool terminal;
     bool mergeable; /* a RUNNING after the first */

@@ -177,7 +177,7 @@ static unsigned on_launch(struct life *life, const struct life_event *event)
     if (!life->terms.start_hooks)
         return LIFE_DO_SEND_STARTING | start(life, event->now);
     life->state = LIFE_PREPARING;
-    life->deadlines[LIFE_TIMER_HOOKS] = after(event->now, life->terms.hooks_timeout);
+    life->deadlines[LIFE_TIMER_HOOKS] = after(event->now, life->terms.start_hooks_timeout);
     return LIFE_DO_SEND_STARTING | LIFE_DO_START_HOOKS;
 }
 

@@ -71,7 +71,8 @@ enum { LIFE_ACTIONS = 12 };
 /* What holds for a task from its launch to its end. Durations are nanoseconds. */
 struct life_terms {
     int64_t grace;               /* from SIGTERM to SIGKILL */
-    int64_t hooks_timeout;       /* for all hooks of one event */
+    int64_t start_hooks_timeout; /* for all BeforeTaskStart hooks together */
+    int64_t hooks_timeout;       /* for all BeforeTerminate hooks together */
     int64_t drain_delay;         /* from the end of the hooks to SIGTERM; 0 for none */
     int64_t start_timeout;       /* from the fork to the executed program */
     int64_t max_completion_time; /* from the fork; negative for none */

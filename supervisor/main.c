@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "common/config.h"
 #include "common/endpoint.h"
 #include "common/log.h"
+#include "supervisor/environment.h"
 #include "supervisor/executor.h"
 
 enum { EXIT_BAD_SETTING = 2 };
@@ -220,12 +222,20 @@ int main(int argc, char *argv[])
     else if (config_bool(config, CONFIG_DEBUG))
         log_set_level(LOG_LEVEL_DEBUG);
 
-    char agent_client[4096];
-    if (!lock_sandbox(config) || !find_helper("agent-client", agent_client, sizeof(agent_client))) {
+    char agent_client[PATH_MAX], hookd[PATH_MAX];
+    if (!lock_sandbox(config) || !find_helper("agent-client", agent_client, sizeof(agent_client)) ||
+        !find_helper("hookd", hookd, sizeof(hookd))) {
         config_free(config);
         return EXIT_BAD_SETTING;
     }
 
+    /* A task may be given names that are secrets to us and its own to it: the copy comes before the wiping. */
+    char **task_environment = environment_for_task(environ, NULL, NULL);
+    if (task_environment == NULL) {
+        log_error("no memory for the task's environment; leaving");
+        config_free(config);
+        return EXIT_FAILURE;
+    }
     /* The secrets leave the block before libbsd moves it: afterwards they would stay readable in
      * /proc/PID/environ. */
     config_wipe_environment(environ);
@@ -239,14 +249,16 @@ int main(int argc, char *argv[])
 
     struct executor_options options = {
         .config = config,
-        .environment = environ,
+        .environment = task_environment,
         .agent_client = agent_client,
+        .hookd = hookd,
         .helper_environment = helper_environment(),
         .core_limit = core.rlim_cur,
         .core_maximum = core.rlim_max,
         .is_self = is_own_program,
     };
     int exit_code = executor_run(&options);
+    environment_free(task_environment);
     config_free(config);
     return exit_code;
 }

@@ -20,6 +20,7 @@
 #include "proto/mesos_v1.pb-c.h"
 #include "supervisor/environment.h"
 #include "supervisor/keeper.h"
+#include "supervisor/service.h"
 
 #define START_TIMEOUT (30 * LOOP_SECOND)
 
@@ -36,6 +37,11 @@ struct task {
     struct command command;
     char *user;
     char **environment;
+    char *allocation_role;
+    struct service *service; /* NULL for a task without hooks and checks */
+    bool ran;                /* its first RUNNING was made */
+    int healthy;             /* as told last: 0, 1, -1 for never */
+    struct check_value check;
     struct keeper keeper;
     bool keeper_lost;
     bool main_exited;
@@ -63,9 +69,12 @@ static void add_update(struct task *task, const struct update_content *content)
 
 static void say(struct task *task, int state, const char *message)
 {
-    add_update(task,
-               &(struct update_content){
-                   .task_id = task->id, .state = state, .reason = -1, .healthy = -1, .message = message});
+    add_update(task, &(struct update_content){.task_id = task->id,
+                                              .state = state,
+                                              .reason = -1,
+                                              .healthy = task->healthy,
+                                              .check = task->check,
+                                              .message = message});
 }
 
 static void describe_exit(const struct task *task, char *text, size_t size)
@@ -111,7 +120,21 @@ static void send_starting(struct task *task)
 
 static void send_running(struct task *task)
 {
+    task->ran = true;
     say(task, MESOS__V1__TASK_STATE__TASK_RUNNING, NULL);
+    service_running(task->service);
+}
+
+/* Health and checks are told as further RUNNING updates, each with all that is known. */
+static void say_checked(struct task *task, int reason, const char *message)
+{
+    add_update(task, &(struct update_content){.task_id = task->id,
+                                              .state = MESOS__V1__TASK_STATE__TASK_RUNNING,
+                                              .reason = reason,
+                                              .healthy = task->healthy,
+                                              .check = task->check,
+                                              .message = message,
+                                              .mergeable = true});
 }
 
 static void send_killing(struct task *task)
@@ -125,12 +148,14 @@ static void send_terminal(struct task *task)
     describe_end(task, message, sizeof(message));
     struct life_verdict verdict = life_verdict(task->life.cause);
     task->unclean = task->life.tree == LIFE_TREE_ABANDONED;
-    add_update(task, &(struct update_content){.task_id = task->id,
-                                              .state = verdict.state,
-                                              .reason = verdict.reason,
-                                              .healthy = verdict.healthy,
-                                              .message = message,
-                                              .terminal = true});
+    add_update(task,
+               &(struct update_content){.task_id = task->id,
+                                        .state = verdict.state,
+                                        .reason = verdict.reason,
+                                        .healthy = verdict.healthy >= 0 ? verdict.healthy : task->healthy,
+                                        .check = task->check,
+                                        .message = message,
+                                        .terminal = true});
     if (task->unclean)
         log_error("processes of the task could not be killed; leaving them", LOG_STR("task", task->id),
                   LOG_STR("left", task->remaining_text));
@@ -172,6 +197,27 @@ static void drop_launch(struct task *task)
     task->environment = NULL;
     free(task->user);
     task->user = NULL;
+    free(task->allocation_role);
+    task->allocation_role = NULL;
+}
+
+/* --- the hooks that the life waits for --- */
+
+static void start_hooks(struct task *task)
+{
+    service_run_start_hooks(task->service, task->life.terms.start_hooks_timeout);
+}
+
+/* The life's own deadline is the one that counts: under a SHUTDOWN it is nearer than the setting. */
+static void end_hooks(struct task *task)
+{
+    int64_t left = task->life.deadlines[LIFE_TIMER_HOOKS] - loop_now();
+    service_run_end_hooks(task->service, left > LOOP_MS ? left : LOOP_MS);
+}
+
+static void cancel_hooks(struct task *task)
+{
+    service_cancel_hooks(task->service);
 }
 
 static void drop_raw(struct task *task)
@@ -253,6 +299,7 @@ static void start(struct task *task)
                                  .excluded_count = task->context->excluded_count,
                                  .forget_secrets = task->context->forget_secrets,
                                  .arg = task->context->arg};
+    service_begin_checks(task->service, task->environment, task->user);
     int r = keeper_start(&terms, &task->keeper);
     drop_launch(task);
     if (r == 0)
@@ -267,20 +314,17 @@ static void start(struct task *task)
 
 static void perform(struct task *task, unsigned actions)
 {
-    /* In the order of the bits. A task has no hooks yet: life.c does not ask for them. */
+    /* In the order of the bits. */
     static const struct {
         enum life_action action;
         void (*perform)(struct task *);
     } table[] = {
-        {LIFE_DO_SEND_STARTING, send_starting},
-        {LIFE_DO_START, start},
-        {LIFE_DO_SEND_RUNNING, send_running},
-        {LIFE_DO_SEND_KILLING, send_killing},
-        {LIFE_DO_END_GROUP, end_group},
-        {LIFE_DO_TERMINATE, terminate},
-        {LIFE_DO_SWEEP, sweep},
-        {LIFE_DO_SEND_TERMINAL, send_terminal},
-        {LIFE_DO_FORGET, drop_raw},
+        {LIFE_DO_SEND_STARTING, send_starting}, {LIFE_DO_CANCEL_HOOKS, cancel_hooks},
+        {LIFE_DO_START_HOOKS, start_hooks},     {LIFE_DO_START, start},
+        {LIFE_DO_SEND_RUNNING, send_running},   {LIFE_DO_SEND_KILLING, send_killing},
+        {LIFE_DO_END_GROUP, end_group},         {LIFE_DO_END_HOOKS, end_hooks},
+        {LIFE_DO_TERMINATE, terminate},         {LIFE_DO_SWEEP, sweep},
+        {LIFE_DO_SEND_TERMINAL, send_terminal}, {LIFE_DO_FORGET, drop_raw},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if ((actions & table[i].action) != 0)
@@ -317,6 +361,8 @@ static void step(struct task *task, struct life_event event)
     unsigned actions = life_step(&task->life, &event);
     log_step(task, before, event.type);
     arm_timer(task);
+    if (before < LIFE_DEREGISTERING && task->life.state >= LIFE_DEREGISTERING)
+        service_stop(task->service);
     perform(task, actions);
     if (before != task->life.state)
         task->context->changed(task->context->arg);
@@ -326,6 +372,8 @@ static void name_cause_of_deadline(struct task *task, enum life_timer timer)
 {
     if (timer == LIFE_TIMER_COMPLETION)
         snprintf(task->why, sizeof(task->why), "The task's max_completion_time is over");
+    else if (timer == LIFE_TIMER_HOOKS)
+        snprintf(task->why, sizeof(task->why), "The BeforeTaskStart hooks did not end in time");
     else if (timer == LIFE_TIMER_START)
         snprintf(task->why, sizeof(task->why), "The task's program was not executed within %d s",
                  (int)(START_TIMEOUT / LOOP_SECOND));
@@ -356,6 +404,7 @@ struct task *task_new(const struct task_context *context, const char *id, unsign
         return NULL;
     task->context = context;
     task->group = group;
+    task->healthy = -1;
     task->keeper.socket = -1;
     task->id = strdup(id);
     if (task->id == NULL) {
@@ -365,6 +414,9 @@ struct task *task_new(const struct task_context *context, const char *id, unsign
     loop_timer_init(&task->timer, on_deadline, task);
     task->life = life_begin(&(struct life_terms){
         .grace = config_duration(context->config, CONFIG_KILL_POLICY_GRACE_PERIOD),
+        .start_hooks_timeout = config_duration(context->config, CONFIG_HOOK_TIMEOUT),
+        .hooks_timeout = config_duration(context->config, CONFIG_TERMINATE_HOOKS_TIMEOUT),
+        .drain_delay = config_duration(context->config, CONFIG_DRAIN_DELAY),
         .start_timeout = START_TIMEOUT,
         .max_completion_time = -1,
     });
@@ -377,6 +429,7 @@ void task_free(struct task *task)
         return;
     loop_timer_disarm(task->context->loop, &task->timer);
     close_keeper_socket(task);
+    service_free(task->service);
     drop_launch(task);
     drop_raw(task);
     free(task->id);
@@ -426,8 +479,11 @@ static int prepare(struct task *task, const Bulkhead__Task *description)
         return refuse_negative(task, "kill_policy.grace_period", description->kill_grace);
     if (description->has_max_completion_time && description->max_completion_time < 0)
         return refuse_negative(task, "max_completion_time", description->max_completion_time);
-    int r = command_resolve(description, task->context->is_self, NULL, &task->command, task->why,
-                            sizeof(task->why));
+    int r = checks_validate(description, task->why, sizeof(task->why));
+    if (r < 0)
+        return r;
+    r = command_resolve(description, task->context->is_self, NULL, &task->command, task->why,
+                        sizeof(task->why));
     if (r < 0)
         return r;
     /* The executor's own variables are in its environment already: the agent put them there. */
@@ -437,7 +493,11 @@ static int prepare(struct task *task, const Bulkhead__Task *description)
         return r;
     task->environment =
         environment_for_task(task->context->environment, variables, description->allocation_role);
-    return task->environment != NULL ? take_user(task) : -ENOMEM;
+    if (description->allocation_role != NULL)
+        task->allocation_role = strdup(description->allocation_role);
+    if (task->environment == NULL || (description->allocation_role != NULL && task->allocation_role == NULL))
+        return -ENOMEM;
+    return take_user(task);
 }
 
 static void take_terms(struct task *task, const Bulkhead__Task *description)
@@ -449,6 +509,68 @@ static void take_terms(struct task *task, const Bulkhead__Task *description)
     if (description->has_max_completion_time && description->max_completion_time >= 0)
         terms.max_completion_time = description->max_completion_time;
     task->life = life_begin(&terms);
+}
+
+/* --- what the service says --- */
+
+static void on_start_hooks_done(void *arg, bool success, const char *text,
+                                Bulkhead__Variable *const *variables, size_t variable_count)
+{
+    struct task *task = arg;
+    if (success && variable_count > 0) {
+        task->environment =
+            environment_add(task->environment, variables, variable_count, task->allocation_role);
+        success = task->environment != NULL;
+    }
+    if (!success && task->life.cause == CAUSE_NONE)
+        snprintf(task->why, sizeof(task->why), "The BeforeTaskStart hooks have failed: %s", text);
+    step(task, (struct life_event){.type = success ? LIFE_HOOKS_DONE : LIFE_HOOKS_FAILED});
+}
+
+static void on_end_hooks_done(void *arg, bool success)
+{
+    struct task *task = arg;
+    step(task, (struct life_event){.type = success ? LIFE_HOOKS_DONE : LIFE_HOOKS_FAILED, .at_end = true});
+}
+
+/* Before the first RUNNING there is no update that could carry a verdict; it carries it itself. */
+static void on_health(void *arg, bool healthy, const char *text)
+{
+    struct task *task = arg;
+    task->healthy = healthy;
+    if (task->ran && !life_is_over(&task->life))
+        say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_HEALTH_CHECK_STATUS_UPDATED, text);
+}
+
+static void on_check(void *arg, struct check_value value)
+{
+    struct task *task = arg;
+    task->check = value;
+    if (task->ran && !life_is_over(&task->life))
+        say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_CHECK_STATUS_UPDATED, NULL);
+}
+
+static void on_service_end(void *arg, enum life_cause cause, const char *text)
+{
+    task_kill(arg, &(struct task_kill){.cause = cause, .why = text, .grace = -1});
+}
+
+static void begin_service(struct task *task, const Bulkhead__Task *description)
+{
+    struct service_listener listener = {
+        .arg = task,
+        .start_hooks_done = on_start_hooks_done,
+        .end_hooks_done = on_end_hooks_done,
+        .health = on_health,
+        .check = on_check,
+        .end = on_service_end,
+    };
+    task->check = checks_initial_value(description);
+    task->service = service_new(task->context->checks, &listener, description);
+    task->life.terms.start_hooks =
+        service_has_hooks(task->service, BULKHEAD__HOOK_RUN__EVENT__BEFORE_TASK_START);
+    task->life.terms.end_hooks =
+        service_has_hooks(task->service, BULKHEAD__HOOK_RUN__EVENT__BEFORE_TERMINATE);
 }
 
 static void keep_raw(struct task *task, const Bulkhead__Task *description)
@@ -475,6 +597,7 @@ void task_launch(struct task *task, const Bulkhead__Task *description)
         return;
     }
     take_terms(task, description);
+    begin_service(task, description);
     keep_raw(task, description);
     int r = prepare(task, description);
     task->command.source = NULL; /* description is the caller's */
@@ -510,6 +633,8 @@ void task_acknowledge(struct task *task, bool terminal)
 
 bool task_take_reaped(struct task *task, pid_t pid, int wait_status)
 {
+    if (service_take_reaped(task->service, pid))
+        return true;
     if (task->keeper.pid != pid)
         return false;
     if (task->keeper.socket >= 0)
@@ -556,6 +681,11 @@ unsigned task_group(const struct task *task)
 pid_t task_keeper_pid(const struct task *task)
 {
     return task->keeper.pid;
+}
+
+bool task_owns(const struct task *task, pid_t pid)
+{
+    return task->keeper.pid == pid || service_owns(task->service, pid);
 }
 
 bool task_is_unclean(const struct task *task)

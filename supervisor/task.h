@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/loop.h"
 #include "proto/bulkhead.pb-c.h"
+#include "supervisor/checks.h"
 #include "supervisor/command.h"
 #include "supervisor/ledger.h"
 #include "supervisor/life.h"
@@ -27,11 +28,12 @@ struct task_context {
     uint64_t core_maximum;
     bool killing_update; /* the framework knows TASK_KILLING */
     command_is_self is_self;
-    void *arg;                         /* for the functions below */
-    void (*forget_secrets)(void *arg); /* called in a keeper after the fork */
-    void (*updated)(void *arg);        /* the ledger has something to send */
-    void (*changed)(void *arg);        /* a task has another state */
-    void (*sweep_strays)(void *arg);   /* a keeper is gone: kill what it has left to us */
+    const struct checks_context *checks; /* for hooks and checks */
+    void *arg;                           /* for the functions below */
+    void (*forget_secrets)(void *arg);   /* called in a keeper after the fork */
+    void (*updated)(void *arg);          /* the ledger has something to send */
+    void (*changed)(void *arg);          /* a task has another state */
+    void (*sweep_strays)(void *arg);     /* a keeper is gone: kill what it has left to us */
     void (*end_group)(void *arg, unsigned group, const struct task *); /* kill the other members */
 };
 
@@ -63,7 +65,7 @@ void task_kill(struct task *task, const struct task_kill *kill);
 /* An update of it has been acknowledged, or was rejected for good. */
 void task_acknowledge(struct task *task, bool terminal);
 
-/* A child of ours was reaped: returns whether it was this task's keeper. */
+/* A child of ours was reaped: returns whether it was this task's keeper, or one of its checks'. */
 bool task_take_reaped(struct task *task, pid_t pid, int wait_status);
 
 /* No process that a lost keeper could have left to us is alive any more. */
@@ -74,6 +76,8 @@ const struct life *task_life(const struct task *task);
 unsigned task_group(const struct task *task);
 /* The keeper's pid, 0 when there is none. */
 pid_t task_keeper_pid(const struct task *task);
+/* Whether the process is the task's keeper, or one of its checks'. */
+bool task_owns(const struct task *task, pid_t pid);
 /* Something of it could not be killed. */
 bool task_is_unclean(const struct task *task);
 /* The agent's TaskInfo as long as no update of the task is acknowledged, else NULL: what SUBSCRIBE lists. */
