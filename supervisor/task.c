@@ -24,6 +24,8 @@
 
 #define START_TIMEOUT (30 * LOOP_SECOND)
 
+#define LONGEST_FAREWELL (200 * (int64_t)LOOP_MS)
+
 enum { MESSAGE_SIZE = 1536 };
 
 struct task {
@@ -208,11 +210,15 @@ static void start_hooks(struct task *task)
     service_run_start_hooks(task->service, task->life.terms.start_hooks_timeout);
 }
 
-/* The life's own deadline is the one that counts: under a SHUTDOWN it is nearer than the setting. */
+/*
+ * The life's own deadline is the one that counts: under a SHUTDOWN it is nearer than the setting. hookd gets
+ * a little less, so that it can say which hook was too slow before nobody listens any more.
+ */
 static void end_hooks(struct task *task)
 {
     int64_t left = task->life.deadlines[LIFE_TIMER_HOOKS] - loop_now();
-    service_run_end_hooks(task->service, left > LOOP_MS ? left : LOOP_MS);
+    int64_t early = left / 10 < LONGEST_FAREWELL ? left / 10 : LONGEST_FAREWELL;
+    service_run_end_hooks(task->service, left - early > LOOP_MS ? left - early : LOOP_MS);
 }
 
 static void cancel_hooks(struct task *task)

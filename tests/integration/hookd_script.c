@@ -179,7 +179,8 @@ static void fail(struct hookd_script *script, const char *what)
     cr_assert_fail("%s", what);
 }
 
-static const struct hookd_script_message *find(struct hookd_script *script, enum message_type type, uint32_t job)
+static const struct hookd_script_message *find(struct hookd_script *script, enum message_type type,
+                                               uint32_t job)
 {
     for (size_t i = 0; i < script->message_count; i++) {
         struct hookd_script_message *message = &script->messages[i];
@@ -191,7 +192,8 @@ static const struct hookd_script_message *find(struct hookd_script *script, enum
     return NULL;
 }
 
-static const struct hookd_script_message *expect(struct hookd_script *script, enum message_type type, uint32_t job)
+static const struct hookd_script_message *expect(struct hookd_script *script, enum message_type type,
+                                                 uint32_t job)
 {
     int64_t deadline = loop_now() + (int64_t)DEADLINE_MS * LOOP_MS;
     const struct hookd_script_message *message;
@@ -288,7 +290,8 @@ void hookd_script_add_hook(struct hookd_script *script, const char *name, const 
     cr_assert_eq(chmod(path, 0755), 0);
 }
 
-void hookd_script_run(struct hookd_script *script, uint32_t job, Bulkhead__HookRun__Event event, int64_t timeout_ms)
+void hookd_script_run(struct hookd_script *script, uint32_t job, Bulkhead__HookRun__Event event,
+                      int64_t timeout_ms)
 {
     char id[] = "web.1";
     char name[] = "web";
@@ -328,8 +331,8 @@ void hookd_script_cancel(struct hookd_script *script, uint32_t job)
     hookd_script_send(script, MESSAGE_JOB_CANCEL, &cancel.base);
 }
 
-void hookd_script_probe(struct hookd_script *script, uint32_t job, const char *host, uint16_t port, const char *path,
-                        int64_t timeout_ms)
+void hookd_script_probe(struct hookd_script *script, uint32_t job, const char *host, uint16_t port,
+                        const char *path, int64_t timeout_ms)
 {
     Bulkhead__Probe probe = BULKHEAD__PROBE__INIT;
     probe.has_job = 1;

@@ -10,8 +10,8 @@
 #include "proto/bulkhead.pb-c.h"
 
 /*
- * The real hookd with a supervisor that does what the test says, and a folder for executable hooks. Everything happens
- * inside the functions that wait. What goes wrong in here fails the test.
+ * The real hookd with a supervisor that does what the test says, and a folder for executable hooks.
+ * Everything happens inside the functions that wait. What goes wrong in here fails the test.
  */
 struct hookd_script_message {
     enum message_type type;
@@ -34,19 +34,21 @@ struct hookd_script {
 /* Starts hookd; extra as NAME=VALUE up to a NULL, or NULL. */
 struct hookd_script *hookd_script_start(bool has_hooks, const char *const *extra);
 
-/* Closes the channel, waits until hookd has gone, exit code 0, and checks that it has left no process behind. */
+/* Closes the channel, waits until hookd has gone, exit code 0, and checks that it has left no process behind.
+ */
 void hookd_script_end(struct hookd_script *script);
 
 /* A shell script, or any file, in the folder of hooks. */
 void hookd_script_add_hook(struct hookd_script *script, const char *name, const char *text);
 
 void hookd_script_send(struct hookd_script *script, enum message_type type, const ProtobufCMessage *body);
-void hookd_script_run(struct hookd_script *script, uint32_t job, Bulkhead__HookRun__Event event, int64_t timeout_ms);
+void hookd_script_run(struct hookd_script *script, uint32_t job, Bulkhead__HookRun__Event event,
+                      int64_t timeout_ms);
 void hookd_script_cancel(struct hookd_script *script, uint32_t job);
 
 /* path NULL: a TCP probe. host NULL: 127.0.0.1. */
-void hookd_script_probe(struct hookd_script *script, uint32_t job, const char *host, uint16_t port, const char *path,
-                        int64_t timeout_ms);
+void hookd_script_probe(struct hookd_script *script, uint32_t job, const char *host, uint16_t port,
+                        const char *path, int64_t timeout_ms);
 
 /* The message of a job, or the first of its type for job 0; fails the test when it does not come. */
 const Bulkhead__HookResult *hookd_script_expect_result(struct hookd_script *script, uint32_t job);
