@@ -118,9 +118,21 @@ struct leftover {
 struct round {
     size_t left;
     bool denied;
-    bool hopeless; /* nothing of what is left would be better for another attempt */
-    char problem[PROBLEM_SIZE];
+    bool hopeless;              /* nothing of what is left would be better for another attempt */
+    char problem[PROBLEM_SIZE]; /* the first one */
 };
+
+/* Returns the outcome; after CONSUL_DONE the record is undone, unless the supervisor cannot be told. */
+static enum consul_outcome deregister_one(struct hook_call *call, const struct consul_api *api,
+                                          struct leftover *leftover, char *problem)
+{
+    enum consul_outcome outcome =
+        consul_api_deregister(api, leftover->namespace, leftover->id, call->deadline, problem, PROBLEM_SIZE);
+    if (outcome == CONSUL_DONE &&
+        hook_record(call, leftover->record->key, BULKHEAD__HOOK_RECORD__STATE__UNDONE) == 0)
+        leftover->id = NULL;
+    return outcome;
+}
 
 /* Each that is left is tried once, so that one that does not work does not keep the others registered. */
 static struct round deregister_round(struct hook_call *call, const struct consul_api *api,
@@ -128,19 +140,17 @@ static struct round deregister_round(struct hook_call *call, const struct consul
 {
     struct round round = {.hopeless = true};
     for (size_t i = 0; i < call->record_count; i++) {
-        struct leftover *leftover = &leftovers[i];
-        if (leftover->id == NULL)
+        char problem[PROBLEM_SIZE] = "";
+        if (leftovers[i].id == NULL)
             continue;
-        enum consul_outcome outcome = consul_api_deregister(
-            api, leftover->namespace, leftover->id, call->deadline, round.problem, sizeof(round.problem));
-        if (outcome == CONSUL_DONE && !leftover->may_land &&
-            hook_record(call, leftover->record->key, BULKHEAD__HOOK_RECORD__STATE__UNDONE) == 0)
-            leftover->id = NULL;
-        if (leftover->id == NULL)
+        enum consul_outcome outcome = deregister_one(call, api, &leftovers[i], problem);
+        if (leftovers[i].id == NULL)
             continue;
         round.left++;
         round.denied = round.denied || outcome == CONSUL_DENIED;
         round.hopeless = round.hopeless && outcome == CONSUL_REFUSED;
+        if (round.problem[0] == '\0')
+            memcpy(round.problem, problem, sizeof(problem));
     }
     return round;
 }

@@ -296,8 +296,11 @@ static enum vaas_outcome find_and_remove(struct removal *removal, const struct l
     }
 }
 
+/* What there is no time for keeps the words of what took it. */
 static enum vaas_outcome remove_one(struct removal *removal, struct leftover *leftover)
 {
+    if (loop_now() >= removal->call->deadline)
+        return VAAS_AGAIN;
     const struct vaas_ids known = {.ids = {leftover->backend.id}, .count = 1};
     enum vaas_outcome outcome =
         leftover->backend.id != 0 ? remove_ids(removal, &known) : find_and_remove(removal, leftover);

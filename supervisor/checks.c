@@ -119,10 +119,24 @@ static struct check_value seen(const struct prober *prober, int64_t value)
 /* --- HTTP and TCP
  * ----------------------------------------------------------------------------------------------------- */
 
-static void on_probed(void *arg, bool success, uint32_t status_code, const char *text)
+/* Nothing was learned of the task, which must not suffer for it. */
+static void skip_probe(struct prober *prober, const char *text)
+{
+    log_warning("a probe had no result; it does not count", LOG_STR("task", prober->checks->task->task_id),
+                LOG_STR("text", text));
+    if (schedule_finish(&prober->schedule, loop_now()))
+        arm_next(prober);
+}
+
+static void on_probed(void *arg, enum hooks_probe_end end, uint32_t status_code, const char *text)
 {
     struct prober *prober = arg;
+    bool success = end == HOOKS_PROBE_ANSWERED;
     prober->job = 0;
+    if (end == HOOKS_PROBE_UNKNOWN) {
+        skip_probe(prober, text);
+        return;
+    }
     if (prober->check->type == BULKHEAD__CHECK__TYPE__TCP) {
         finish_probe(prober, success, seen(prober, success), text);
         return;
@@ -160,7 +174,7 @@ static void begin_network_probe(struct prober *prober)
     probe.timeout = check->timeout;
     prober->job = hooks_probe(prober->checks->context->hooks, &probe, on_probed, prober);
     if (prober->job == 0)
-        finish_probe(prober, false, nothing_seen(prober), "no memory for a probe");
+        skip_probe(prober, "no memory");
 }
 
 /* --- COMMAND

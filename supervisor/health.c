@@ -5,7 +5,8 @@
 
 struct health health_begin(int64_t grace, uint32_t consecutive_failures, int64_t now)
 {
-    return (struct health){.grace_ends_at = grace > INT64_MAX - now ? INT64_MAX : now + grace,
+    int64_t end = grace > INT64_MAX - now ? INT64_MAX : now + grace;
+    return (struct health){.grace_ends_at = grace > 0 ? end : 0,
                            .allowed = consecutive_failures > 0 ? consecutive_failures : 1};
 }
 
@@ -19,7 +20,7 @@ static unsigned take_success(struct health *health)
 
 static unsigned take_failure(struct health *health, int64_t now)
 {
-    if (!health->was_healthy && now < health->grace_ends_at)
+    if (!health->was_healthy && now <= health->grace_ends_at)
         return 0;
     if (health->failures < UINT32_MAX)
         health->failures++;

@@ -10,10 +10,10 @@
  * so many in a row end the task; the first success is told, and the first after a counted failure.
  */
 struct health {
-    int64_t grace_ends_at;
-    uint32_t allowed;  /* counted failures in a row that end the task; 0 is as 1 */
-    uint32_t failures; /* counted, in a row */
-    bool was_healthy;  /* at least once */
+    int64_t grace_ends_at; /* its last moment, 0 for no grace */
+    uint32_t allowed;      /* counted failures in a row that end the task; 0 is as 1 */
+    uint32_t failures;     /* counted, in a row */
+    bool was_healthy;      /* at least once */
 };
 
 enum health_action {

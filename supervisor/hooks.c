@@ -28,7 +28,8 @@ struct job {
     struct hooks *hooks;
     uint32_t number;
     bool sent;
-    int64_t deadline; /* LOOP_NEVER for none */
+    bool spoilt;      /* to be failed: hookd was lost with it */
+    int64_t deadline; /* of a job of hooks from its beginning, of a probe from its sending */
     struct loop_timer timer;
     void *arg;
     /* A job of hooks. */
@@ -151,10 +152,10 @@ static void end_hooks_job(struct job *job, bool success)
     free_job(job);
 }
 
-static void end_probe(struct job *job, bool success, uint32_t status_code, const char *text)
+static void end_probe(struct job *job, enum hooks_probe_end end, uint32_t status_code, const char *text)
 {
     take_out(job);
-    job->probed(job->arg, success, status_code, text);
+    job->probed(job->arg, end, status_code, text);
     free_job(job);
 }
 
@@ -168,7 +169,7 @@ static void add_text(struct job *job, const char *hook, const char *text)
 static void fail(struct job *job, const char *why)
 {
     if (job->probe != NULL) {
-        end_probe(job, false, 0, why);
+        end_probe(job, HOOKS_PROBE_UNKNOWN, 0, why);
         return;
     }
     add_text(job, "", why);
@@ -197,37 +198,67 @@ static int send_hooks_job(struct job *job)
     return compartment_send(job->hooks->compartment, MESSAGE_HOOK_RUN, &body.base, -1);
 }
 
-static void send_job(struct job *job)
+static void arm_deadline(struct job *job, int64_t timeout)
+{
+    int64_t now = loop_now();
+    job->deadline = timeout > INT64_MAX - now - SLACK ? INT64_MAX : now + timeout + SLACK;
+    loop_timer_arm(job->hooks->options.loop, &job->timer, job->deadline);
+}
+
+static int send_job(struct job *job)
 {
     int r = job->probe != NULL
                 ? compartment_send(job->hooks->compartment, MESSAGE_PROBE, &job->probe->base, -1)
                 : send_hooks_job(job);
-    if (r == 0)
-        job->sent = true;
+    if (r < 0)
+        return r;
+    job->sent = true;
+    if (job->probe != NULL && job->probe->timeout > 0)
+        arm_deadline(job, job->probe->timeout);
+    return 0;
 }
 
+static struct job *find_unsent(const struct hooks *hooks)
+{
+    struct job *job = hooks->jobs;
+    while (job != NULL && job->sent)
+        job = job->next;
+    return job;
+}
+
+/* Looked for anew each time: hookd may be lost while it is told, and jobs end then. */
 static void on_ready(void *arg)
 {
     struct hooks *hooks = arg;
-    for (struct job *job = hooks->jobs; job != NULL && compartment_is_ready(hooks->compartment);
-         job = job->next)
-        if (!job->sent)
-            send_job(job);
+    struct job *job;
+    while (compartment_is_ready(hooks->compartment) && (job = find_unsent(hooks)) != NULL)
+        if (send_job(job) < 0)
+            return;
+}
+
+static struct job *find_spoilt(const struct hooks *hooks)
+{
+    struct job *job = hooks->jobs;
+    while (job != NULL && !job->spoilt)
+        job = job->next;
+    return job;
 }
 
 /* What was begun before the program of the task runs may not be harmless to repeat: nobody knows what it did.
- */
+ * The owner of one failed job may cancel others, so that these are looked for anew each time. */
 static void on_lost(void *arg)
 {
     struct hooks *hooks = arg;
-    struct job *next;
-    for (struct job *job = hooks->jobs; job != NULL; job = next) {
-        next = job->next;
-        bool was_running = job->sent;
+    struct job *job;
+    for (job = hooks->jobs; job != NULL; job = job->next) {
+        job->spoilt =
+            job->sent && job->probe == NULL && job->event == BULKHEAD__HOOK_RUN__EVENT__BEFORE_TASK_START;
         job->sent = false;
-        if (was_running && job->probe == NULL && job->event == BULKHEAD__HOOK_RUN__EVENT__BEFORE_TASK_START)
-            fail(job, "hookd was lost while the hooks ran");
+        if (job->probe != NULL)
+            loop_timer_disarm(hooks->options.loop, &job->timer);
     }
+    while ((job = find_spoilt(hooks)) != NULL)
+        fail(job, "hookd was lost while the hooks ran");
 }
 
 /* --- what is said
@@ -341,8 +372,8 @@ static int on_probe_result(void *arg, uint32_t id, const ProtobufCMessage *body,
         return 0;
     if (job->probe == NULL)
         return -EPROTO;
-    end_probe(job, result->success, result->has_status_code ? result->status_code : 0,
-              result->text != NULL ? result->text : "");
+    end_probe(job, result->success ? HOOKS_PROBE_ANSWERED : HOOKS_PROBE_FAILED,
+              result->has_status_code ? result->status_code : 0, result->text != NULL ? result->text : "");
     return 0;
 }
 
@@ -374,7 +405,7 @@ static void on_deadline(void *arg)
     fail(job, job->probe != NULL ? "the probe did not end in time" : "the hooks did not end in time");
 }
 
-static struct job *add_job(struct hooks *hooks, int64_t timeout, void *arg)
+static struct job *add_job(struct hooks *hooks, void *arg)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (job == NULL)
@@ -385,11 +416,6 @@ static struct job *add_job(struct hooks *hooks, int64_t timeout, void *arg)
     job->number = hooks->last_number;
     job->arg = arg;
     loop_timer_init(&job->timer, on_deadline, job);
-    if (timeout > 0) {
-        int64_t now = loop_now();
-        job->deadline = timeout > INT64_MAX - now - SLACK ? INT64_MAX : now + timeout + SLACK;
-        loop_timer_arm(hooks->options.loop, &job->timer, job->deadline);
-    }
     struct job **link = &hooks->jobs;
     while (*link != NULL)
         link = &(*link)->next;
@@ -413,9 +439,10 @@ static uint32_t begin_job(struct job *job)
 uint32_t hooks_run(struct hooks *hooks, Bulkhead__HookRun__Event event, const Bulkhead__Task *task,
                    struct hook_records *records, int64_t timeout, hooks_done_fn done, void *arg)
 {
-    struct job *job = add_job(hooks, timeout > 0 ? timeout : 1, arg);
+    struct job *job = add_job(hooks, arg);
     if (job == NULL)
         return 0;
+    arm_deadline(job, timeout > 0 ? timeout : 1);
     job->done = done;
     job->event = event;
     job->task = task;
@@ -440,7 +467,7 @@ static Bulkhead__Probe *copy_probe(const Bulkhead__Probe *probe, uint32_t number
 
 uint32_t hooks_probe(struct hooks *hooks, const Bulkhead__Probe *probe, hooks_probed_fn probed, void *arg)
 {
-    struct job *job = add_job(hooks, probe->timeout, arg);
+    struct job *job = add_job(hooks, arg);
     if (job == NULL)
         return 0;
     job->probed = probed;

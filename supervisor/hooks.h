@@ -38,8 +38,14 @@ void hook_records_clear(struct hook_records *records);
 typedef void (*hooks_done_fn)(void *arg, bool success, const char *text, Bulkhead__Variable *const *variables,
                               size_t variable_count);
 
+enum hooks_probe_end {
+    HOOKS_PROBE_FAILED,
+    HOOKS_PROBE_ANSWERED, /* HTTP: whatever the status; TCP: connected */
+    HOOKS_PROBE_UNKNOWN,  /* hookd's fault: it says nothing of what was probed */
+};
+
 /* A probe has ended. status_code is 0 where there is none. */
-typedef void (*hooks_probed_fn)(void *arg, bool success, uint32_t status_code, const char *text);
+typedef void (*hooks_probed_fn)(void *arg, enum hooks_probe_end end, uint32_t status_code, const char *text);
 
 /*
  * Runs the hooks of an event. task is borrowed until done is called or the job is cancelled, and so are the
@@ -50,7 +56,10 @@ typedef void (*hooks_probed_fn)(void *arg, bool success, uint32_t status_code, c
 uint32_t hooks_run(struct hooks *hooks, Bulkhead__HookRun__Event event, const Bulkhead__Task *task,
                    struct hook_records *records, int64_t timeout, hooks_done_fn done, void *arg);
 
-/* Begins a probe; probe->job is filled in. As hooks_run(); a timeout of 0 is none. */
+/*
+ * Begins a probe, which is copied; its job is filled in. As hooks_run(), but the timeout is the probe's, 0
+ * for none, and counts from when hookd has it: a probe waits for as long as there is no hookd.
+ */
 uint32_t hooks_probe(struct hooks *hooks, const Bulkhead__Probe *probe, hooks_probed_fn probed, void *arg);
 
 /* Nothing more is said of the job. What it has recorded stays recorded. 0 is ignored. */

@@ -38,8 +38,8 @@ Test(consul_api, what_answers_mean)
         {CONSUL_DEREGISTER, 307, "", CONSUL_REFUSED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        cr_expect_eq(consul_classify(rows[i].call, rows[i].status, rows[i].body, strlen(rows[i].body)), rows[i].outcome,
-                     "row %zu", i);
+        cr_expect_eq(consul_classify(rows[i].call, rows[i].status, rows[i].body, strlen(rows[i].body)),
+                     rows[i].outcome, "row %zu", i);
 }
 
 Test(consul_api, addresses)
@@ -113,18 +113,21 @@ Test(consul_api, which_token_counts, .fini = remove_token)
     write_token(" \n from-file \n");
     expect_token(stage_config(NULL, NULL), NULL);
     expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", NULL), "plain");
-    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path, NULL), "from-file");
-    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path, "CONSUL_TOKEN", "ours",
-                              NULL),
+    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path, NULL),
+                 "from-file");
+    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path,
+                              "CONSUL_TOKEN", "ours", NULL),
                  "ours");
-    expect_token(stage_config("CONSUL_HTTP_TOKEN_FILE", "/nonexistent", "CONSUL_TOKEN", "ours", NULL), "ours");
+    expect_token(stage_config("CONSUL_HTTP_TOKEN_FILE", "/nonexistent", "CONSUL_TOKEN", "ours", NULL),
+                 "ours");
 }
 
 Test(consul_api, an_empty_token_file_leaves_the_choice_to_the_next, .fini = remove_token)
 {
     write_token("\n");
     expect_token(stage_config("CONSUL_HTTP_TOKEN_FILE", token_path, NULL), NULL);
-    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path, NULL), "plain");
+    expect_token(stage_config("CONSUL_HTTP_TOKEN", "plain", "CONSUL_HTTP_TOKEN_FILE", token_path, NULL),
+                 "plain");
 }
 
 /* config is freed. */
@@ -196,8 +199,9 @@ Test(consul_api, register_request)
                                      sizeof(stage.text)),
                  CONSUL_DONE);
     const struct loopback_request *heard = &stage.server.heard->requests[0];
-    cr_expect(loopback_heard_line(&stage.server, 0, "PUT /prefix/v1/agent/service/register?ns=team%20a HTTP/1.1\r\n"), "%s",
-              heard->head);
+    cr_expect(loopback_heard_line(&stage.server, 0,
+                                  "PUT /prefix/v1/agent/service/register?ns=team%20a HTTP/1.1\r\n"),
+              "%s", heard->head);
     cr_expect_not_null(strstr(heard->head, "\r\nX-Consul-Token: s3cret-t0ken\r\n"));
     cr_expect_not_null(strstr(heard->head, "\r\nContent-Type: application/json\r\n"));
     cr_expect_not_null(strstr(heard->head, "\r\nAuthorization: Basic dXNlcjpwYXNz\r\n"));
@@ -211,11 +215,15 @@ Test(consul_api, deregister_request)
     struct stage stage;
     begin(&stage, &reply, "");
     int64_t deadline = loop_now() + LONG_MS * (int64_t)LOOP_MS;
-    cr_assert_eq(consul_api_deregister(&stage.api, "", "a/b c?%_80", deadline, stage.text, sizeof(stage.text)), CONSUL_DONE);
-    cr_assert_eq(consul_api_deregister(&stage.api, "old%20ns", "x", deadline, stage.text, sizeof(stage.text)), CONSUL_DONE);
+    cr_assert_eq(
+        consul_api_deregister(&stage.api, "", "a/b c?%_80", deadline, stage.text, sizeof(stage.text)),
+        CONSUL_DONE);
+    cr_assert_eq(consul_api_deregister(&stage.api, "old%20ns", "x", deadline, stage.text, sizeof(stage.text)),
+                 CONSUL_DONE);
     cr_expect(loopback_heard_line(&stage.server, 0,
                                   "PUT /v1/agent/service/deregister/a%2Fb%20c%3F%25_80 HTTP/1.1\r\n"));
-    cr_expect(loopback_heard_line(&stage.server, 1, "PUT /v1/agent/service/deregister/x?ns=old%20ns HTTP/1.1\r\n"));
+    cr_expect(
+        loopback_heard_line(&stage.server, 1, "PUT /v1/agent/service/deregister/x?ns=old%20ns HTTP/1.1\r\n"));
     end(&stage);
 }
 
@@ -236,8 +244,8 @@ Test(consul_api, a_refusal_is_told_without_the_token)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct stage stage;
         begin(&stage, &rows[i].reply, "");
-        cr_expect_eq(consul_api_register(&stage.api, "{}", loop_now() + LONG_MS * (int64_t)LOOP_MS, stage.text,
-                                         sizeof(stage.text)),
+        cr_expect_eq(consul_api_register(&stage.api, "{}", loop_now() + LONG_MS * (int64_t)LOOP_MS,
+                                         stage.text, sizeof(stage.text)),
                      rows[i].outcome);
         cr_expect_str_eq(stage.text, rows[i].text, "%s", stage.text);
         end(&stage);

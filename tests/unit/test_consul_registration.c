@@ -22,7 +22,9 @@ static const char *json_of(struct config *config, Bulkhead__Task *task)
     return text;
 }
 
-#define BEGIN "{\"ID\":\"t.1_web_31000\",\"Name\":\"web\",\"Tags\":[\"marathon\",\"marathon-task:t.1\"],\"Port\":31000,"
+#define BEGIN                                                                                                \
+    "{\"ID\":\"t.1_web_31000\",\"Name\":\"web\",\"Tags\":[\"marathon\",\"marathon-task:t.1\"],\"Port\":"     \
+    "31000,"
 #define ADDRESS "\"Address\":\"10.1.2.3\","
 #define OVERRIDE "\"EnableTagOverride\":false"
 #define expect(config, task, expected)                                                                       \
@@ -84,8 +86,9 @@ Test(consul_registration, tcp_check_goes_where_the_http_check_goes)
     Bulkhead__Task *task = stage_task("t.1");
     stage_check(task, BULKHEAD__CHECK__TYPE__TCP, 90 * DURATION_SECOND, 20 * DURATION_SECOND);
     expect(stage_config("CLOUD_PUBLIC_IP", "10.1.2.3", NULL), task,
-           BEGIN ADDRESS OVERRIDE ",\"Check\":{\"TCP\":\"10.1.2.3:31000\",\"Interval\":\"1m30s\",\"Timeout\":\"20s\","
-                                  "\"Status\":\"passing\"}}");
+           BEGIN ADDRESS OVERRIDE
+           ",\"Check\":{\"TCP\":\"10.1.2.3:31000\",\"Interval\":\"1m30s\",\"Timeout\":\"20s\","
+           "\"Status\":\"passing\"}}");
     task = stage_task("t.1");
     stage_check(task, BULKHEAD__CHECK__TYPE__TCP, DURATION_SECOND, DURATION_SECOND)->ipv6 = 1;
     expect(stage_config(NULL, NULL), task,
@@ -99,7 +102,8 @@ Test(consul_registration, no_interval_and_no_timeout)
     Bulkhead__Task *task = stage_task("t.1");
     stage_check(task, BULKHEAD__CHECK__TYPE__TCP, 0, 0);
     expect(stage_config(NULL, NULL), task,
-           BEGIN OVERRIDE ",\"Check\":{\"TCP\":\"127.0.0.1:31000\",\"Interval\":\"1s\",\"Status\":\"passing\"}}");
+           BEGIN OVERRIDE
+           ",\"Check\":{\"TCP\":\"127.0.0.1:31000\",\"Interval\":\"1s\",\"Status\":\"passing\"}}");
 }
 
 Test(consul_registration, a_command_check_is_none_in_consul)
@@ -123,6 +127,7 @@ Test(consul_registration, text_is_escaped)
     Bulkhead__Task *task = stage_task("a\"b\\c\n");
     stage_label(task, "t\"\\\t\x01/\xc3\xbc", "tag");
     expect(stage_config("CONSUL_GLOBAL_TAG", "g\"", NULL), task,
-           "{\"ID\":\"a\\\"b\\\\c__web_31000\",\"Name\":\"web\",\"Tags\":[\"t\\\"\\\\\\t\\u0001/\xc3\xbc\",\"g\\\"\","
+           "{\"ID\":\"a\\\"b\\\\c__web_31000\",\"Name\":\"web\",\"Tags\":[\"t\\\"\\\\\\t\\u0001/"
+           "\xc3\xbc\",\"g\\\"\","
            "\"marathon-task:a\\\"b\\\\c\\n\"],\"Port\":31000," OVERRIDE "}");
 }

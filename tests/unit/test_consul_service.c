@@ -18,7 +18,8 @@ static const char *story(const struct config *config, const Bulkhead__Task *task
         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s %s %u [", service->name, service->id,
                                  (unsigned)service->port);
         for (size_t k = 0; k < service->tag_count; k++)
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", k > 0 ? "|" : "", service->tags[k]);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", k > 0 ? "|" : "",
+                                     service->tags[k]);
         used += (size_t)snprintf(text + used, sizeof(text) - used, "]\n");
     }
     consul_services_clear(&services);
@@ -65,10 +66,12 @@ Test(consul_service, several_names_and_selectors)
 {
     Bulkhead__Task *task = labelled("taskID", "ignored");
     stage_label(task, "metrics", "tag");
-    stage_port(task, 998, NULL, "consul", "web,web-secured", "secure", "tag:web-secured", "insecure", "tag:web",
-               "common", "tag", "colon", "tag:web:more", "nobody", "tag:", "no", "tagged", "none", NULL, NULL);
-    expect(task, "web taskID_web_998 998 [insecure|common|colon|metrics|marathon|marathon-task:taskID]\n"
-                 "web-secured taskID_web-secured_998 998 [secure|common|metrics|marathon|marathon-task:taskID]\n");
+    stage_port(task, 998, NULL, "consul", "web,web-secured", "secure", "tag:web-secured", "insecure",
+               "tag:web", "common", "tag", "colon", "tag:web:more", "nobody", "tag:", "no", "tagged", "none",
+               NULL, NULL);
+    expect(task,
+           "web taskID_web_998 998 [insecure|common|colon|metrics|marathon|marathon-task:taskID]\n"
+           "web-secured taskID_web-secured_998 998 [secure|common|metrics|marathon|marathon-task:taskID]\n");
 }
 
 Test(consul_service, the_order_of_tags)
@@ -135,7 +138,8 @@ Test(consul_service, true_and_nothing_stand_for_the_task_id)
     for (size_t i = 0; i < 3; i++) {
         Bulkhead__Task *task = labelled("app_web.instance-1", values[i]);
         stage_port(task, 80, NULL, NULL);
-        expect(task, "app.web app_web.instance-1_app.web_80 80 [marathon|marathon-task:app_web.instance-1]\n");
+        expect(task,
+               "app.web app_web.instance-1_app.web_80 80 [marathon|marathon-task:app_web.instance-1]\n");
     }
     Bulkhead__Task *task = labelled("a.1", "True");
     stage_port(task, 80, NULL, NULL);
@@ -239,7 +243,8 @@ Test(consul_service, keys_come_back)
 
 Test(consul_service, keys_of_another_form_are_refused)
 {
-    static const char *const keys[] = {"", "1", "1 ", "1 ns=", "1 ns= ", "2 ns= id", "1 ns=a/b id", "1 ns=a?b id", "ns= id"};
+    static const char *const keys[] = {
+        "", "1", "1 ", "1 ns=", "1 ns= ", "2 ns= id", "1 ns=a/b id", "1 ns=a?b id", "ns= id"};
     char *longest = malloc(CONSUL_KEY_MAX + 1);
     char escaped[3 * 255 + 1];
     const char *id = NULL;
