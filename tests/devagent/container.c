@@ -101,7 +101,8 @@ size_t container_processes(const struct container *container, pid_t *pids, size_
 {
     if (container->pid <= 0)
         return 0;
-    struct pids found = {.items = pids, .max = pids ? max : 0};
+    struct pids found = {.max = pids ? max : 0};
+    found.items = pids;
     tree_add_children(&found, container->pid);
     return found.total;
 }
@@ -156,11 +157,10 @@ _Noreturn static void fail(const char *what)
 static void become_user(const char *user)
 {
     const struct passwd *entry = getpwnam(user);
-    if (!entry) {
+    if (!entry)
         errno = ENOENT;
-        fail(user);
-    }
-    if (initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 || setuid(entry->pw_uid) < 0)
+    if (!entry || initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 ||
+        setuid(entry->pw_uid) < 0)
         fail(user);
 }
 
