@@ -1,11 +1,13 @@
-// The process that holds the executor and all that it ever forks, as a container would: a child subreaper in
-// between, so that a daemonised grandchild is still found, counted and killed, and so that nothing survives a
-// test that crashed.
-//
-// It talks to the agent over a socketpair in small fixed reports and does three things: reap, report the
-// executor's end with the moment of it, and kill everything when asked or when the agent's end of the
-// socketpair closes. It must never outlive its tree, nor keep a descriptor of the program that it was forked
-// from.
+/*
+ * The process that holds the executor and all that it ever forks, as a container would: a child subreaper in
+ * between, so that a daemonised grandchild is still found, counted and killed, and so that nothing survives a
+ * test that crashed.
+ *
+ * It talks to the agent over a socketpair in small fixed reports and does three things: reap, report the
+ * executor's end with the moment of it, and kill everything when asked or when the agent's end of the
+ * socketpair closes. It must never outlive its tree, nor keep a descriptor of the program that it was forked
+ * from.
+ */
 #include "tests/devagent/agent.h"
 
 #include <dirent.h>
@@ -29,12 +31,11 @@ enum report_kind { REPORT_STARTED = 1, REPORT_EXITED, REPORT_SWEPT };
 
 struct report {
     int kind;
-    int value; // pid, wait status, how many
+    int value; /* pid, wait status, how many */
     int64_t time_ns;
 };
 
-// ------------------------------------------------------------------------------------------------- reading
-// the tree
+/* ---- reading the tree ---- */
 
 static bool is_dead(pid_t pid)
 {
@@ -59,7 +60,7 @@ struct pids {
 
 static void tree_add(struct pids *pids, pid_t pid);
 
-// The children of one thread: "pid pid pid ".
+/* The children of one thread: "pid pid pid ". */
 static void tree_add_thread(struct pids *pids, pid_t pid, const char *tid)
 {
     char path[300];
@@ -107,8 +108,7 @@ size_t container_processes(const struct container *container, pid_t *pids, size_
     return found.total;
 }
 
-// ---------------------------------------------------------------------------------------------- inside the
-// container
+/* ---- inside the container ---- */
 
 static void send_report(int fd, int kind, int value)
 {
@@ -116,7 +116,7 @@ static void send_report(int fd, int kind, int value)
     (void)!send(fd, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
-// Reaps what has ended. Returns false when there is no child left.
+/* Reaps what has ended. Returns false when there is no child left. */
 static bool reap(int fd, pid_t executor)
 {
     for (;;) {
@@ -129,7 +129,7 @@ static bool reap(int fd, pid_t executor)
     }
 }
 
-// Kills and reaps until nothing is left: what forks faster than one pass is caught by a later one.
+/* Kills and reaps until nothing is left: what forks faster than one pass is caught by a later one. */
 static size_t sweep(int fd, pid_t executor)
 {
     static pid_t pids[4096];
@@ -191,7 +191,7 @@ _Noreturn static void run_executor(const struct container_plan *plan)
     fail("/bin/sh");
 }
 
-// Moves the three descriptors that are still needed to 3, 4 and 5 and closes all others.
+/* Moves the three descriptors that are still needed to 3, 4 and 5 and closes all others. */
 static void keep_only(int *fd, int *out, int *err)
 {
     int *wanted[] = {fd, out, err};
@@ -225,7 +225,7 @@ _Noreturn static void container_main(int fd, const struct container_plan *given)
     struct container_plan plan = *given;
     keep_only(&fd, &plan.stdout_fd, &plan.stderr_fd);
     default_signals();
-    setsid(); // Ctrl-C at a terminal is for the program, not for us
+    setsid(); /* Ctrl-C at a terminal is for the program, not for us */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NAME, "container");
     sigset_t child;
@@ -242,13 +242,13 @@ _Noreturn static void container_main(int fd, const struct container_plan *given)
     if (executor > 0)
         serve(fd, executor, signals);
     (void)sweep(fd, executor);
+    /* the agent may have crashed, and its folder would stay */
     if (plan.root)
-        launch_remove_tree(plan.root); // the agent may have crashed, and its folder would stay
+        launch_remove_tree(plan.root);
     _exit(0);
 }
 
-// ------------------------------------------------------------------------------------------------- the
-// agent's side
+/* ---- the agent's side ---- */
 
 static void take(struct container *container, const struct report *report)
 {
@@ -268,7 +268,7 @@ static void take(struct container *container, const struct report *report)
     }
 }
 
-// One report, waiting for it when asked to. Returns false when there is none.
+/* One report, waiting for it when asked to. Returns false when there is none. */
 static bool receive(struct container *container, int flags)
 {
     struct report report;
@@ -281,7 +281,7 @@ static bool receive(struct container *container, int flags)
         return true;
     }
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
-        close(container->fd); // it never leaves first, so it was killed: nothing more will be heard
+        close(container->fd); /* it never leaves first, so it was killed: nothing more will be heard */
         container->fd = -1;
     }
     return false;

@@ -1,5 +1,5 @@
-// The executor's surroundings as an agent makes them: sandbox, token, environment (Slave::executorEnvironment
-// in src/slave/slave.cpp and what the containerizer adds), its start, and the end of its container.
+/* The executor's surroundings as an agent makes them: sandbox, token, environment (Slave::executorEnvironment
+ * in src/slave/slave.cpp and what the containerizer adds), its start, and the end of its container. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// -------------------------------------------------------------------------------------------------------------
-// sandbox
+/* ---- sandbox ---- */
 
 static int make_folders(char *path, size_t from)
 {
@@ -51,7 +50,7 @@ static int make_sandbox(struct devagent *agent)
     }
     if (chmod(agent->root, 0755) < 0)
         return -errno;
-    // Real agents' paths are as long as this: no unix socket's address has room for one.
+    /* Real agents' paths are as long as this: no unix socket's address has room for one. */
     agent->sandbox =
         agent->options.long_sandbox
             ? agent_format("%s/slaves/%s/frameworks/%s/executors/%s/runs/%s", agent->root, agent->agent_id,
@@ -83,10 +82,9 @@ void launch_clean(struct devagent *agent)
     free(agent->token);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// token
+/* ---- token ---- */
 
-// Shaped like the JWT of an agent, claims included; the signature is random and compared as it is.
+/* Shaped like the JWT of an agent, claims included; the signature is random and compared as it is. */
 static int make_token(struct devagent *agent)
 {
     uint8_t noise[32];
@@ -107,10 +105,9 @@ static int make_token(struct devagent *agent)
     return 0;
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// environment
+/* ---- environment ---- */
 
-// One entry a name; a later one takes the place of the earlier.
+/* One entry a name; a later one takes the place of the earlier. */
 static void set_entry(struct devagent *agent, char *entry)
 {
     size_t name = strcspn(entry, "=") + 1;
@@ -192,7 +189,7 @@ static int make_environment(struct devagent *agent)
         set(agent, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "%s", agent->token);
     set_list(agent, options->command_environment);
     list_add(&agent->environment, NULL);
-    agent->environment.count--; // the NULL ends it, and is no entry
+    agent->environment.count--; /* the NULL ends it, and is no entry */
     return r;
 }
 
@@ -211,8 +208,7 @@ const char *const *devagent_environment(const struct devagent *agent)
     return (const char *const *)agent->environment.items;
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// start and end
+/* ---- start and end ---- */
 
 static void put_quoted(FILE *out, const char *word)
 {

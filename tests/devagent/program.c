@@ -1,6 +1,8 @@
-// `devagent` as a program: one executor from start to end, printed as it goes, with what the command line
-// asked for at its time and Ctrl-C answered by KILL, then SHUTDOWN, then the end. Leaves nothing running,
-// whatever happens.
+/*
+ * `devagent` as a program: one executor from start to end, printed as it goes, with what the command line
+ * asked for at its time and Ctrl-C answered by KILL, then SHUTDOWN, then the end. Leaves nothing running,
+ * whatever happens.
+ */
 #include "tests/devagent/program.h"
 
 #include <errno.h>
@@ -23,9 +25,9 @@ struct program {
     struct settings *settings;
     struct devagent *agent;
     struct print print;
-    struct list tasks; // of Mesos__V1__TaskInfo, as given
+    struct list tasks; /* of Mesos__V1__TaskInfo, as given */
     struct devagent_marathon *marathon;
-    int64_t running_ns; // the first TASK_RUNNING; 0: not yet
+    int64_t running_ns; /* the first TASK_RUNNING; 0: not yet */
     bool done[SETTINGS_MAX];
     unsigned interrupts;
     bool given_up;
@@ -47,8 +49,7 @@ static void say(const struct program *program, const char *format, ...)
     free(text);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// tasks
+/* ---- tasks ---- */
 
 static char *read_whole(const char *path)
 {
@@ -122,7 +123,7 @@ static int load_tasks(struct program *program)
     return 0;
 }
 
-// The executor is started with the command that the task carries, in its environment.
+/* The executor is started with the command that the task carries, in its environment. */
 static int dress_for_marathon(struct program *program)
 {
     struct devagent_options *options = &program->settings->agent;
@@ -166,8 +167,7 @@ static bool has_ended(const struct program *program, const char *id)
     return last && devagent_state_is_terminal(last->state);
 }
 
-// ------------------------------------------------------------------------------------------- what happens at
-// its time
+/* ---- what happens at its time ---- */
 
 static void kill_tasks(struct program *program)
 {
@@ -221,7 +221,7 @@ static void notice(const struct devagent_notice *notice, void *arg)
         program->running_ns = notice->time_ns;
 }
 
-// Does what is due and says how long until the next, in milliseconds; negative: nothing is left.
+/* Does what is due and says how long until the next, in milliseconds; negative: nothing is left. */
 static int64_t do_actions(struct program *program)
 {
     const struct settings *settings = program->settings;
@@ -277,8 +277,7 @@ static void show(struct program *program, struct tail *tail, bool all)
     free(text);
 }
 
-// ------------------------------------------------------------------------------------------------------ the
-// whole of it
+/* ---- the whole of it ---- */
 
 static bool is_empty(struct devagent *agent, void *arg)
 {
@@ -290,14 +289,15 @@ static void watch_until_end(struct program *program)
 {
     while (!devagent_has_exited(program->agent) && !program->given_up) {
         int64_t next = do_actions(program);
+        /* the files do not wake us */
         if (program->settings->output && (next < 0 || next > 100))
-            next = 100; // the files do not wake us
+            next = 100;
         if (!devagent_has_exited(program->agent))
             (void)devagent_pump(program->agent, next);
         show(program, &program->out, false);
         show(program, &program->err, false);
     }
-    // What ends together with the executor may need a moment more than it.
+    /* What ends together with the executor may need a moment more than it. */
     if (!program->given_up) {
         int64_t deadline = devagent_now_ns() + INT64_C(500000000);
         while (!is_empty(program->agent, NULL) && devagent_now_ns() < deadline)
@@ -325,7 +325,7 @@ static bool all_reported(const struct program *program)
 
 enum { TAIL_LINES = 10 };
 
-// The end of the executor's stderr, for one that failed and was not shown as it went.
+/* The end of the executor's stderr, for one that failed and was not shown as it went. */
 static void show_last_errors(const struct program *program)
 {
     if (program->settings->output)
@@ -338,7 +338,7 @@ static void show_last_errors(const struct program *program)
     free(text);
 }
 
-// The last lines, and the exit code.
+/* The last lines, and the exit code. */
 static int sum_up(const struct program *program)
 {
     struct devagent *agent = program->agent;
