@@ -139,8 +139,8 @@ enum agent_state {
 /* The process that holds the executor's tree: see container.c. */
 struct container {
     pid_t pid;
-    int fd; /* -1: none */
-    pid_t executor;
+    int fd;         /* -1: none */
+    pid_t executor; /* 0: not started */
     int64_t started_ns, exited_ns;
     int wait_status; /* -1: not exited */
     bool swept;      /* the answer to the last sweep came */
@@ -160,8 +160,9 @@ struct devagent {
     size_t connection_count;
     bool accepting_domain_socket;
     enum agent_state state;
-    unsigned life;   /* grows with each stop: timers of an earlier life do nothing */
-    bool registered; /* subscribed in this life of the agent */
+    int64_t recovering_ms; /* after a restart */
+    unsigned life;         /* grows with each stop: timers of an earlier life do nothing */
+    bool registered;       /* subscribed in this life of the agent */
     bool ever_registered;
     bool terminating;
     enum devagent_known known;
@@ -293,7 +294,8 @@ struct container_plan {
     const char *root; /* removed at the end; NULL: kept */
     int stdout_fd, stderr_fd;
 };
-int container_start(struct container *container, const struct container_plan *plan);
+int container_open(struct container *container, const struct container_plan *plan);
+int container_start(struct container *container);  /* the executor; once, and it waits for the fork alone */
 void container_read(struct container *container);  /* takes what it has to say; call when fd is readable */
 void container_sweep(struct container *container); /* asks it to kill everything */
 void container_end(struct container *container);   /* kills everything, waits */

@@ -193,21 +193,6 @@ static int make_environment(struct devagent *agent)
     return r;
 }
 
-int launch_prepare(struct devagent *agent)
-{
-    int r = make_sandbox(agent);
-    if (r >= 0)
-        r = agent_bind(agent);
-    if (r >= 0)
-        r = make_token(agent);
-    return r < 0 ? r : make_environment(agent);
-}
-
-const char *const *devagent_environment(const struct devagent *agent)
-{
-    return (const char *const *)agent->environment.items;
-}
-
 /* ---- start and end ---- */
 
 static void put_quoted(FILE *out, const char *word)
@@ -261,12 +246,8 @@ static void registration_over(struct devagent *agent, void *arg)
         launch_destroy_container(agent, "it had not subscribed when the registration timeout was over");
 }
 
-int devagent_start_executor(struct devagent *agent)
+static int open_container(struct devagent *agent)
 {
-    if (!agent->options.executor_command)
-        return -EINVAL;
-    if (agent->container.pid != 0 || agent->container.executor != 0)
-        return -EALREADY;
     struct container_plan plan = {
         .command = agent->options.executor_command,
         .environment = devagent_environment(agent),
@@ -278,11 +259,38 @@ int devagent_start_executor(struct devagent *agent)
     };
     int r = plan.stdout_fd < 0 ? plan.stdout_fd : plan.stderr_fd;
     if (r >= 0)
-        r = container_start(&agent->container, &plan);
+        r = container_open(&agent->container, &plan);
     if (plan.stdout_fd >= 0)
         close(plan.stdout_fd);
     if (plan.stderr_fd >= 0)
         close(plan.stderr_fd);
+    return r;
+}
+
+int launch_prepare(struct devagent *agent)
+{
+    int r = make_sandbox(agent);
+    if (r >= 0)
+        r = agent_bind(agent);
+    if (r >= 0)
+        r = make_token(agent);
+    if (r >= 0)
+        r = make_environment(agent);
+    return r < 0 ? r : open_container(agent);
+}
+
+const char *const *devagent_environment(const struct devagent *agent)
+{
+    return (const char *const *)agent->environment.items;
+}
+
+int devagent_start_executor(struct devagent *agent)
+{
+    if (!agent->options.executor_command)
+        return -EINVAL;
+    if (agent->container.executor != 0)
+        return -EALREADY;
+    int r = container_start(&agent->container);
     if (r < 0)
         return r;
     agent_say(agent, "the executor is started, pid %d", (int)agent->container.executor);
@@ -292,7 +300,7 @@ int devagent_start_executor(struct devagent *agent)
 
 void launch_destroy_container(struct devagent *agent, const char *why)
 {
-    bool lives = agent->container.pid > 0 && agent->container.wait_status == -1;
+    bool lives = agent->container.executor > 0 && agent->container.wait_status == -1;
     if (agent->options.never_destroy || agent->destroyed || !lives)
         return;
     agent->destroyed = why;

@@ -114,11 +114,10 @@ static struct MHD_Daemon *start_server(struct devagent *agent, bool secure)
     };
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     return MHD_start_daemon(flags | (secure ? MHD_USE_TLS : 0), 0, NULL, NULL, http_access, agent,
-                            MHD_OPTION_EXTERNAL_LOGGER, server_log, agent,            /*  */
-                            MHD_OPTION_NOTIFY_COMPLETED, http_completed, agent,       /*  */
-                            MHD_OPTION_NOTIFY_CONNECTION, http_connection, agent,     /*  */
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 * 1024), /*  */
-                            MHD_OPTION_ARRAY, secure ? tls : &tls[2], MHD_OPTION_END);
+                            MHD_OPTION_EXTERNAL_LOGGER, server_log, agent, MHD_OPTION_NOTIFY_COMPLETED,
+                            http_completed, agent, MHD_OPTION_NOTIFY_CONNECTION, http_connection, agent,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 * 1024), MHD_OPTION_ARRAY,
+                            secure ? tls : &tls[2], MHD_OPTION_END);
 }
 
 void connection_suspend(struct connection *connection)
@@ -273,20 +272,13 @@ void devagent_stop(struct devagent *agent)
     agent_say(agent, "the agent is down");
 }
 
-struct revival {
-    unsigned life;
-    int64_t recovering_ms;
-};
-
-static void revive(struct devagent *agent, void *arg)
+static void revive(struct devagent *agent, void *life)
 {
-    struct revival *revival = arg;
-    if (revival->life == agent->life && agent->state == AGENT_DOWN) {
-        int r = devagent_listen(agent, revival->recovering_ms);
-        if (r < 0)
-            agent_say(agent, "the agent cannot listen again: %s", strerror(-r));
-    }
-    free(revival);
+    if (life != this_life(agent) || agent->state != AGENT_DOWN)
+        return;
+    int r = devagent_listen(agent, agent->recovering_ms);
+    if (r < 0)
+        agent_say(agent, "the agent cannot listen again: %s", strerror(-r));
 }
 
 void devagent_restart(struct devagent *agent, int64_t down_ms, int64_t recovering_ms)
@@ -294,9 +286,8 @@ void devagent_restart(struct devagent *agent, int64_t down_ms, int64_t recoverin
     devagent_stop(agent);
     if (!agent->options.checkpoint)
         agent->known = DEVAGENT_FRAMEWORK_UNKNOWN;
-    struct revival *revival = agent_alloc(sizeof(*revival));
-    *revival = (struct revival){.life = agent->life, .recovering_ms = recovering_ms};
-    agent_after(agent, down_ms, revive, revival);
+    agent->recovering_ms = recovering_ms;
+    agent_after(agent, down_ms, revive, this_life(agent));
 }
 
 void devagent_set_known(struct devagent *agent, enum devagent_known known)

@@ -29,6 +29,7 @@ struct program {
     struct devagent_marathon *marathon;
     int64_t running_ns; /* the first TASK_RUNNING; 0: not yet */
     bool done[SETTINGS_MAX];
+    bool kill_owed[SETTINGS_MAX + 1]; /* by task: KILL is to be sent as soon as the executor is connected */
     unsigned interrupts;
     bool given_up;
     int signals;
@@ -169,13 +170,25 @@ static bool has_ended(const struct program *program, const char *id)
 
 /* ---- what happens at its time ---- */
 
-static void kill_tasks(struct program *program)
+static void send_owed_kills(struct program *program)
 {
     for (size_t i = 0; i < program->tasks.count; i++) {
         const char *id = task_id(program, i);
-        if (!has_ended(program, id) && devagent_kill(program->agent, id, program->settings->grace_ms) < 0)
-            say(program, "KILL of %s cannot be sent: the executor is not connected", id);
+        if (program->kill_owed[i])
+            program->kill_owed[i] =
+                !has_ended(program, id) &&
+                devagent_kill(program->agent, id, program->settings->grace_ms) == -ENOTCONN;
     }
+}
+
+static void kill_tasks(struct program *program)
+{
+    for (size_t i = 0; i < program->tasks.count; i++)
+        program->kill_owed[i] = true;
+    send_owed_kills(program);
+    for (size_t i = 0; i < program->tasks.count; i++)
+        if (program->kill_owed[i])
+            say(program, "the executor is not connected: KILL of %s waits until it is", task_id(program, i));
 }
 
 static void act(struct program *program, enum action_kind kind)
@@ -294,6 +307,8 @@ static void watch_until_end(struct program *program)
             next = 100;
         if (!devagent_has_exited(program->agent))
             (void)devagent_pump(program->agent, next);
+        if (devagent_is_subscribed(program->agent))
+            send_owed_kills(program);
         show(program, &program->out, false);
         show(program, &program->err, false);
     }
