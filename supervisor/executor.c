@@ -291,8 +291,10 @@ static void on_disconnected(void *arg, enum agent_loss loss)
         self->end_cause = named_before;
 }
 
-/* A launch that comes while the executor ends its tasks, or after its group has failed, is answered and not
- * started. */
+/*
+ * A launch that comes while the executor ends its tasks, or after its group has failed, is answered and not
+ * started. task_launch() then only keeps the agent's description, which SUBSCRIBE has to list.
+ */
 static void launch_one(struct executor *self, const Bulkhead__Task *description)
 {
     struct task *task = find_task(self, description->task_id);
@@ -300,8 +302,7 @@ static void launch_one(struct executor *self, const Bulkhead__Task *description)
         return;
     if (self->session.ending && task_life(task)->state == LIFE_NEW)
         task_kill(task, &(struct task_kill){.cause = CAUSE_KILLED, .why = self->end_cause, .grace = -1});
-    else
-        task_launch(task, description);
+    task_launch(task, description);
 }
 
 static void on_launch(void *arg, const Bulkhead__Launch *launch)

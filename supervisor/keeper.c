@@ -208,7 +208,7 @@ static void kill_and_reap(struct keeping *self)
 {
     for (int pass = 0; pass < PASSES_A_SWEEP; pass++) {
         int killed = tree_kill(&self->tree);
-        if (killed < 0) /* what is known from before is still killed */
+        if (killed < 0) /* who was found before the error is killed all the same */
             log_warning("cannot read the task's process tree; trying again",
                         LOG_STR("task", self->terms->task_id), LOG_ERRNO(killed));
         if (killed <= 0 || !reap(self))

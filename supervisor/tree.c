@@ -276,34 +276,41 @@ static size_t stop_new_ones(const struct tree *tree, const struct tree *before)
     return stopped;
 }
 
-/* A stopped process cannot fork: when a scan finds nobody new, nobody escapes. */
-static int stop_all(struct tree *tree)
+/* A stopped process cannot fork: when a scan finds nobody new, nobody escapes. before is the scan before the
+ * last one. */
+static int stop_all(struct tree *tree, struct tree *before)
 {
-    struct tree before;
-    tree_init(&before, tree->root);
     int r = 0;
     for (int round = 0; round < STOP_ROUNDS; round++) {
         r = tree_scan(tree);
-        if (r < 0 || stop_new_ones(tree, &before) == 0)
+        if (r < 0 || stop_new_ones(tree, before) == 0)
             break;
         struct tree seen = *tree;
-        *tree = before;
-        before = seen;
+        *tree = *before;
+        *before = seen;
     }
-    tree_clear(&before);
     return r;
 }
 
-int tree_kill(struct tree *tree)
+static int kill_all(const struct tree *tree)
 {
-    int r = stop_all(tree);
-    if (r < 0)
-        return r;
     int killed = 0;
     for (size_t i = 0; i < tree->count; i++)
         if (tree_signal(tree, &tree->processes[i], SIGKILL) == 0)
             killed++;
     return killed;
+}
+
+int tree_kill(struct tree *tree)
+{
+    struct tree before;
+    tree_init(&before, tree->root);
+    int r = stop_all(tree, &before);
+    if (r < 0) /* the last scan is not complete, and whom the one before it has found is stopped */
+        kill_all(&before);
+    int killed = kill_all(tree);
+    tree_clear(&before);
+    return r < 0 ? r : killed;
 }
 
 static size_t append(char *text, size_t size, size_t used, const char *addition)

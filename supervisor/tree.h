@@ -57,8 +57,9 @@ bool tree_is_named(const struct tree_process *process, const char *const *names,
 
 /*
  * Kills everything below the root, but not the root: stops all, rescans until nothing new appears, kills all.
- * Returns the number of processes killed, or a negative errno. Whoever forks faster than this reads is met
- * again by the next call: call it until the tree is empty.
+ * Returns the number of processes killed, or a negative errno when a scan has failed: what it and the one
+ * before it had found is killed all the same. Whoever forks faster than this reads is met again by the next
+ * call: call it until the tree is empty.
  */
 int tree_kill(struct tree *tree);
 

@@ -1,11 +1,13 @@
-// The process that holds the executor and all that it ever forks, as a container would: a child subreaper in
-// between, so that a daemonised grandchild is still found, counted and killed, and so that nothing survives a
-// test that crashed.
-//
-// It talks to the agent over a socketpair in small fixed reports and does three things: reap, report the
-// executor's end with the moment of it, and kill everything when asked or when the agent's end of the
-// socketpair closes. It must never outlive its tree, nor keep a descriptor of the program that it was forked
-// from.
+/*
+ * The process that holds the executor and all that it ever forks, as a container would: a child subreaper in
+ * between, so that a daemonised grandchild is still found, counted and killed, and so that nothing survives a
+ * test that crashed: no process, and no sandbox either, which is why it is there before the executor.
+ *
+ * It talks to the agent over a socketpair, orders of one byte and small fixed reports, and does four things:
+ * start the executor, reap, report the executor's end with the moment of it, and kill everything when asked
+ * or when the agent's end of the socketpair closes. It must never outlive its tree, nor keep a descriptor of
+ * the program that it was forked from.
+ */
 #include "tests/devagent/agent.h"
 
 #include <dirent.h>
@@ -25,16 +27,17 @@
 #include <time.h>
 #include <unistd.h>
 
+enum order { ORDER_START = 's', ORDER_SWEEP = 'k' };
+
 enum report_kind { REPORT_STARTED = 1, REPORT_EXITED, REPORT_SWEPT };
 
 struct report {
     int kind;
-    int value; // pid, wait status, how many
+    int value; /* pid, wait status, how many */
     int64_t time_ns;
 };
 
-// ------------------------------------------------------------------------------------------------- reading
-// the tree
+/* ---- reading the tree ---- */
 
 static bool is_dead(pid_t pid)
 {
@@ -59,7 +62,7 @@ struct pids {
 
 static void tree_add(struct pids *pids, pid_t pid);
 
-// The children of one thread: "pid pid pid ".
+/* The children of one thread: "pid pid pid ". */
 static void tree_add_thread(struct pids *pids, pid_t pid, const char *tid)
 {
     char path[300];
@@ -101,35 +104,41 @@ size_t container_processes(const struct container *container, pid_t *pids, size_
 {
     if (container->pid <= 0)
         return 0;
-    struct pids found = {.items = pids, .max = pids ? max : 0};
+    struct pids found = {.max = pids ? max : 0};
+    found.items = pids;
     tree_add_children(&found, container->pid);
     return found.total;
 }
 
-// ---------------------------------------------------------------------------------------------- inside the
-// container
+/* ---- inside the container ---- */
 
-static void send_report(int fd, int kind, int value)
+struct holder {
+    struct container_plan plan;
+    int fd, signals;
+    pid_t executor; /* 0: not started */
+};
+
+static void send_report(const struct holder *holder, int kind, int value, int64_t time_ns)
 {
-    struct report report = {.kind = kind, .value = value, .time_ns = devagent_now_ns()};
-    (void)!send(fd, &report, sizeof(report), MSG_NOSIGNAL);
+    struct report report = {.kind = kind, .value = value, .time_ns = time_ns};
+    (void)!send(holder->fd, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
-// Reaps what has ended. Returns false when there is no child left.
-static bool reap(int fd, pid_t executor)
+/* Reaps what has ended. Returns false when there is no child left. */
+static bool reap(const struct holder *holder)
 {
     for (;;) {
         int status;
         pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid == executor)
-            send_report(fd, REPORT_EXITED, status);
+        if (pid > 0 && pid == holder->executor)
+            send_report(holder, REPORT_EXITED, status, devagent_now_ns());
         if (pid <= 0)
             return pid == 0 || errno != ECHILD;
     }
 }
 
-// Kills and reaps until nothing is left: what forks faster than one pass is caught by a later one.
-static size_t sweep(int fd, pid_t executor)
+/* Kills and reaps until nothing is left: what forks faster than one pass is caught by a later one. */
+static size_t sweep(const struct holder *holder)
 {
     static pid_t pids[4096];
     size_t most = 0;
@@ -140,7 +149,7 @@ static size_t sweep(int fd, pid_t executor)
         most = found.total > most ? found.total : most;
         for (size_t i = 0; i < found.count; i++)
             kill(pids[i], SIGKILL);
-        left = reap(fd, executor);
+        left = reap(holder);
         if (left)
             nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
     } while (left);
@@ -156,11 +165,10 @@ _Noreturn static void fail(const char *what)
 static void become_user(const char *user)
 {
     const struct passwd *entry = getpwnam(user);
-    if (!entry) {
+    if (!entry)
         errno = ENOENT;
-        fail(user);
-    }
-    if (initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 || setuid(entry->pw_uid) < 0)
+    if (!entry || initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 ||
+        setuid(entry->pw_uid) < 0)
         fail(user);
 }
 
@@ -191,7 +199,7 @@ _Noreturn static void run_executor(const struct container_plan *plan)
     fail("/bin/sh");
 }
 
-// Moves the three descriptors that are still needed to 3, 4 and 5 and closes all others.
+/* Moves the three descriptors that are still needed to 3, 4 and 5 and closes all others. */
 static void keep_only(int *fd, int *out, int *err)
 {
     int *wanted[] = {fd, out, err};
@@ -202,53 +210,65 @@ static void keep_only(int *fd, int *out, int *err)
     close_range(6, ~0U, 0);
 }
 
-static void serve(int fd, pid_t executor, int signals)
+static void start_executor(struct holder *holder)
+{
+    int64_t now = devagent_now_ns();
+    pid_t pid = fork();
+    if (pid == 0)
+        run_executor(&holder->plan);
+    holder->executor = pid;
+    send_report(holder, REPORT_STARTED, pid, now);
+}
+
+static void obey(struct holder *holder, char order)
+{
+    if (order == ORDER_START)
+        start_executor(holder);
+    else if (order == ORDER_SWEEP)
+        send_report(holder, REPORT_SWEPT, (int)sweep(holder), devagent_now_ns());
+}
+
+static void serve(struct holder *holder)
 {
     for (;;) {
-        struct pollfd polls[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+        struct pollfd polls[] = {{.fd = holder->fd, .events = POLLIN},
+                                 {.fd = holder->signals, .events = POLLIN}};
         if (poll(polls, 2, -1) < 0 && errno != EINTR)
             return;
         struct signalfd_siginfo info;
-        (void)!read(signals, &info, sizeof(info));
-        (void)reap(fd, executor);
+        (void)!read(holder->signals, &info, sizeof(info));
+        (void)reap(holder);
         char order;
-        ssize_t n = recv(fd, &order, 1, MSG_DONTWAIT);
+        ssize_t n = recv(holder->fd, &order, 1, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
             return;
         if (n == 1)
-            send_report(fd, REPORT_SWEPT, (int)sweep(fd, executor));
+            obey(holder, order);
     }
 }
 
-_Noreturn static void container_main(int fd, const struct container_plan *given)
+_Noreturn static void container_main(int fd, const struct container_plan *plan)
 {
-    struct container_plan plan = *given;
-    keep_only(&fd, &plan.stdout_fd, &plan.stderr_fd);
+    struct holder holder = {.plan = *plan, .fd = fd};
+    keep_only(&holder.fd, &holder.plan.stdout_fd, &holder.plan.stderr_fd);
     default_signals();
-    setsid(); // Ctrl-C at a terminal is for the program, not for us
+    setsid(); /* Ctrl-C at a terminal is for the program, not for us */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NAME, "container");
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
-    int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    struct report report = {.kind = REPORT_STARTED, .time_ns = devagent_now_ns()};
-    pid_t executor = fork();
-    if (executor == 0)
-        run_executor(&plan);
-    report.value = executor;
-    (void)!send(fd, &report, sizeof(report), MSG_NOSIGNAL);
-    if (executor > 0)
-        serve(fd, executor, signals);
-    (void)sweep(fd, executor);
-    if (plan.root)
-        launch_remove_tree(plan.root); // the agent may have crashed, and its folder would stay
+    holder.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    serve(&holder);
+    (void)sweep(&holder);
+    /* the agent may have crashed, and its folder would stay */
+    if (holder.plan.root)
+        launch_remove_tree(holder.plan.root);
     _exit(0);
 }
 
-// ------------------------------------------------------------------------------------------------- the
-// agent's side
+/* ---- the agent's side ---- */
 
 static void take(struct container *container, const struct report *report)
 {
@@ -268,7 +288,7 @@ static void take(struct container *container, const struct report *report)
     }
 }
 
-// One report, waiting for it when asked to. Returns false when there is none.
+/* One report, waiting for it when asked to. Returns false when there is none. */
 static bool receive(struct container *container, int flags)
 {
     struct report report;
@@ -281,13 +301,13 @@ static bool receive(struct container *container, int flags)
         return true;
     }
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
-        close(container->fd); // it never leaves first, so it was killed: nothing more will be heard
+        close(container->fd); /* it never leaves first, so it was killed: nothing more will be heard */
         container->fd = -1;
     }
     return false;
 }
 
-int container_start(struct container *container, const struct container_plan *plan)
+int container_open(struct container *container, const struct container_plan *plan)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -302,11 +322,21 @@ int container_start(struct container *container, const struct container_plan *pl
         return -saved;
     }
     *container = (struct container){.pid = pid, .fd = pair[0], .wait_status = -1};
-    if (!receive(container, 0) || container->executor <= 0) {
-        container_end(container);
-        return -EAGAIN;
-    }
     return 0;
+}
+
+static void give_order(const struct container *container, char order)
+{
+    if (container->fd >= 0)
+        (void)!send(container->fd, &order, 1, MSG_NOSIGNAL);
+}
+
+int container_start(struct container *container)
+{
+    give_order(container, ORDER_START);
+    while (container->fd >= 0 && container->executor == 0)
+        (void)receive(container, 0);
+    return container->executor > 0 ? 0 : -EAGAIN;
 }
 
 void container_read(struct container *container)
@@ -318,8 +348,7 @@ void container_read(struct container *container)
 void container_sweep(struct container *container)
 {
     container->swept = false;
-    if (container->fd >= 0)
-        (void)!send(container->fd, "k", 1, MSG_NOSIGNAL);
+    give_order(container, ORDER_SWEEP);
 }
 
 void container_end(struct container *container)

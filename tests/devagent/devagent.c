@@ -1,5 +1,5 @@
-// The agent's beginning and end, its loop, its timers, and the waits that tests are made of. One thread;
-// everything happens inside devagent_pump().
+/* The agent's beginning and end, its loop, its timers, and the waits that tests are made of. One thread;
+ * everything happens inside devagent_pump(). */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -19,8 +19,7 @@ int64_t devagent_now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// notices
+/* ---- notices ---- */
 
 void agent_notice(struct devagent *agent, struct devagent_notice notice)
 {
@@ -58,8 +57,7 @@ void agent_mistake(struct devagent *agent, const char *format, ...)
     notice_words(agent, DEVAGENT_NOTICE_MISTAKE, text);
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// timers
+/* ---- timers ---- */
 
 void agent_after(struct devagent *agent, int64_t span_ms, void (*run)(struct devagent *agent, void *arg),
                  void *arg)
@@ -69,7 +67,7 @@ void agent_after(struct devagent *agent, int64_t span_ms, void (*run)(struct dev
     list_add(&agent->timers, timer);
 }
 
-// Runs the first timer that is due, in the order of their moments. Returns false when none is.
+/* Runs the first timer that is due, in the order of their moments. Returns false when none is. */
 static bool run_timer(struct devagent *agent)
 {
     size_t first = 0;
@@ -96,8 +94,7 @@ static int64_t next_due(const struct devagent *agent, int64_t limit)
     return limit;
 }
 
-// -------------------------------------------------------------------------------------------------------
-// create, destroy
+/* ---- create, destroy ---- */
 
 void devagent_options_init(struct devagent_options *options)
 {
@@ -121,7 +118,7 @@ static const char *const *keep_strings(struct devagent *agent, const char *const
     return copy;
 }
 
-// The caller's strings may go away after devagent_create().
+/* The caller's strings may go away after devagent_create(). */
 static void keep_options(struct devagent *agent)
 {
     struct devagent_options *options = &agent->options;
@@ -200,11 +197,10 @@ void devagent_destroy(struct devagent *agent)
     free(agent);
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// loop
+/* ---- loop ---- */
 
-// What the loop polls: a few descriptors of its own, then the connections that the HTTP server does not look
-// at.
+/* What the loop polls: a few descriptors of its own, then the connections that the HTTP server does not look
+ * at. */
 enum { POLL_TCP, POLL_UNIX, POLL_PLAIN, POLL_SECURE, POLL_CONTAINER, POLL_WATCH, POLL_FIXED };
 
 static int server_fd(struct MHD_Daemon *daemon)
@@ -277,8 +273,9 @@ int devagent_pump(struct devagent *agent, int64_t timeout_ms)
     while (run_timer(agent))
         ;
     int64_t server = agent_run_server(agent);
+    /* something has happened already: the caller may have waited for just that */
     if (agent->notice_count != noticed)
-        until = now; // something has happened already: the caller may have waited for just that
+        until = now;
     if (server >= 0 && now + server * NS_PER_MS < until)
         until = now + server * NS_PER_MS;
     until = next_due(agent, until);
@@ -304,8 +301,7 @@ void devagent_watch(struct devagent *agent, int fd, void (*callback)(struct deva
     agent->watch_arg = arg;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// waits
+/* ---- waits ---- */
 
 int devagent_run_until(struct devagent *agent, devagent_predicate *predicate, void *arg, int64_t timeout_ms)
 {
@@ -396,7 +392,7 @@ static bool file_has_text(const struct devagent *agent, const struct wanted_text
     return found;
 }
 
-// A file does not wake the loop: it is looked at every few milliseconds.
+/* A file does not wake the loop: it is looked at every few milliseconds. */
 int devagent_wait_file(struct devagent *agent, const char *name, const char *text, int64_t timeout_ms)
 {
     struct wanted_text wanted = {.file = name, .text = text};

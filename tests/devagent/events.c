@@ -1,17 +1,16 @@
-// What the caller tells the agent to send: launches, kills and the other events, with the agent's books about
-// tasks. Each event becomes one record of the stream.
+/* What the caller tells the agent to send: launches, kills and the other events, with the agent's books about
+ * tasks. Each event becomes one record of the stream. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Fields that no version has: a varint, a string and a message, numbered 1000 to 1002.
+/* Fields that no version has: a varint, a string and a message, numbered 1000 to 1002. */
 static const uint8_t unknown_fields[] = {0xc0, 0x3e, 0x2a, 0xca, 0x3e, 0x03, 'n',
                                          'e',  'w',  0xd2, 0x3e, 0x02, 0x08, 0x01};
 
-// ---------------------------------------------------------------------------------------------------------------
-// tasks
+/* ---- tasks ---- */
 
 struct task *task_find(const struct devagent *agent, const char *id)
 {
@@ -57,8 +56,7 @@ void queued_launch_free(void *arg)
     free(launch);
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// sending
+/* ---- sending ---- */
 
 static const char *type_name(int type)
 {
@@ -83,7 +81,7 @@ static struct event *event_add(struct devagent *agent, int type, const char *tas
     return event;
 }
 
-// One record: its length in decimal, a newline, its bytes.
+/* One record: its length in decimal, a newline, its bytes. */
 static void write_record(struct stream *stream, const uint8_t *data, size_t len, struct event *event)
 {
     char *head = agent_format("%zu\n", len);
@@ -237,8 +235,7 @@ int devagent_drop_stream(struct devagent *agent, enum devagent_drop how)
     return 0;
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// subscribed
+/* ---- subscribed ---- */
 
 void event_send_subscribed(struct devagent *agent)
 {
@@ -289,8 +286,7 @@ void event_send_subscribed(struct devagent *agent)
     (void)event_send(agent, &event, NULL);
 }
 
-// ------------------------------------------------------------------------------------------------------------
-// launches
+/* ---- launches ---- */
 
 static void deliver(struct devagent *agent, struct queued_launch *launch)
 {
@@ -326,7 +322,7 @@ static int send_or_queue(struct devagent *agent, const Mesos__V1__Executor__Even
     return 0;
 }
 
-// A launch of a task whose id was used before replaces the agent's book of it.
+/* A launch of a task whose id was used before replaces the agent's book of it. */
 static struct task *book_task(struct devagent *agent, const char *id, const ProtobufCBinaryData *bytes)
 {
     struct task *task = task_find(agent, id);
@@ -361,7 +357,7 @@ int devagent_launch_bytes(struct devagent *agent, const char *task_id, const uin
     return send_or_queue(agent, &event, &tasks);
 }
 
-// The task with what a master would have filled in, packed. *ret_id is the caller's to free.
+/* The task with what a master would have filled in, packed. *ret_id is the caller's to free. */
 static ProtobufCBinaryData complete_task(struct devagent *agent, const Mesos__V1__TaskInfo *given,
                                          char **ret_id)
 {
@@ -458,8 +454,7 @@ int devagent_launch_group(struct devagent *agent, const Mesos__V1__TaskInfo *con
     return r;
 }
 
-// -------------------------------------------------------------------------------------------------------
-// kill, shutdown
+/* ---- kill, shutdown ---- */
 
 static bool launch_has(const struct queued_launch *launch, const char *task_id)
 {
@@ -470,7 +465,7 @@ static bool launch_has(const struct queued_launch *launch, const char *task_id)
     return false;
 }
 
-// Takes a waiting task, and with it its group, out of the queue. Returns false when it does not wait.
+/* Takes a waiting task, and with it its group, out of the queue. Returns false when it does not wait. */
 static bool unqueue(struct devagent *agent, const char *task_id)
 {
     for (size_t i = 0; i < agent->queue.count; i++) {

@@ -1,5 +1,5 @@
-// The list of faults that a test asked for: which one meets which call, and how often. What a fault does to a
-// call is http.c's.
+/* The list of faults that a test asked for: which one meets which call, and how often. What a fault does to a
+ * call is http.c's. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-// One HTTP request from its head to its answer: read by libmicrohttpd, judged by judge.c, met by a fault or
-// handled. Nothing in here decides what a call means for a task.
+/* One HTTP request from its head to its answer: read by libmicrohttpd, judged by judge.c, met by a fault or
+ * handled. Nothing in here decides what a call means for a task. */
 #include "tests/devagent/agent.h"
 
 #include <stdlib.h>
@@ -12,13 +12,12 @@ struct request {
     char *url, *method;
     uint8_t *body;
     size_t len, room;
-    bool read;                     // the whole of it, and looked at
-    struct MHD_Response *response; // to be sent when the connection goes on
+    bool read;                     /* the whole of it, and looked at */
+    struct MHD_Response *response; /* to be sent when the connection goes on */
     unsigned status;
 };
 
-// ---------------------------------------------------------------------------------------------- connections
-// and requests
+/* ---- connections and requests ---- */
 
 static struct connection *connection_of(struct MHD_Connection *mhd)
 {
@@ -107,8 +106,7 @@ static bool request_append(struct request *request, const char *data, size_t len
     return true;
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// answers
+/* ---- answers ---- */
 
 static void prepare_answer(struct request *request, unsigned status, const char *body,
                            const char *content_type)
@@ -147,8 +145,7 @@ static enum MHD_Result close_connection(struct connection *connection)
     return MHD_NO;
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// the call
+/* ---- the call ---- */
 
 static void handle_message(struct devagent *agent, const Mesos__V1__Executor__Call__Message *message)
 {
@@ -158,7 +155,7 @@ static void handle_message(struct devagent *agent, const Mesos__V1__Executor__Ca
     list_add(&agent->messages, copy);
 }
 
-// A call that was judged good, or its refusal: the answer is prepared, nothing is sent yet.
+/* A call that was judged good, or its refusal: the answer is prepared, nothing is sent yet. */
 static void handle(struct connection *connection, struct request *request, const struct judgement *judgement,
                    const Mesos__V1__Executor__Call *call)
 {
@@ -183,7 +180,7 @@ static void handle(struct connection *connection, struct request *request, const
     prepare_answer(request, 202, "", "text/plain; charset=utf-8");
 }
 
-// SUBSCRIBE answered with 200 and a stream that no executor expects.
+/* SUBSCRIBE answered with 200 and a stream that no executor expects. */
 static void prepare_odd_stream(struct connection *connection, struct request *request,
                                enum devagent_fault_kind kind)
 {
@@ -191,8 +188,9 @@ static void prepare_odd_stream(struct connection *connection, struct request *re
     prepare_stream(connection, request);
     if (kind == DEVAGENT_FAULT_SHUTDOWN)
         (void)devagent_shutdown(agent);
+    /* it stays open; nobody will write to it */
     if (kind == DEVAGENT_FAULT_SILENT)
-        agent->stream = NULL; // it stays open; nobody will write to it
+        agent->stream = NULL;
     else
         stream_end(agent, DEVAGENT_DROP_END);
 }
@@ -206,8 +204,8 @@ static void go_on(struct devagent *agent, void *number)
     }
 }
 
-// What a fault does to a call that has been read. `judgement` and `call` are for those that handle it all the
-// same.
+/* What a fault does to a call that has been read. `judgement` and `call` are for those that handle it all the
+ * same. */
 static enum MHD_Result meet_fault(struct connection *connection, struct request *request,
                                   const struct devagent_fault *fault, const struct judgement *judgement,
                                   const Mesos__V1__Executor__Call *call)
@@ -346,7 +344,7 @@ enum MHD_Result http_access(void *cls, struct MHD_Connection *mhd, const char *u
         if (look_at(connection, request) == MHD_NO)
             return close_connection(connection);
     }
-    // Suspended: comes here again when it goes on.
+    /* Suspended: comes here again when it goes on. */
     if (connection->suspended || !request->response)
         return MHD_YES;
     return send_answer(connection, request);

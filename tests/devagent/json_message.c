@@ -1,7 +1,9 @@
-// JSON to a protobuf-c message by its descriptor, so that no field has to be named twice. Reads what Mesos'
-// v1 JSON reads: fields by their names in the .proto, enums by name, 64-bit numbers as numbers or strings,
-// bytes as base64. Every error names the place and what is accepted there. Nesting is bounded by the .proto
-// files, where no message contains itself.
+/*
+ * JSON to a protobuf-c message by its descriptor, so that no field has to be named twice. Reads what Mesos'
+ * v1 JSON reads: fields by their names in the .proto, enums by name, 64-bit numbers as numbers or strings,
+ * bytes as base64. Every error names the place and what is accepted there. Nesting is bounded by the .proto
+ * files, where no message contains itself.
+ */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -11,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Where in the text we are: "TaskInfo.command.value".
+/* Where in the text we are: "TaskInfo.command.value". */
 struct place {
     const struct place *outer;
     const char *name;
-    long index; // of a repeated field's element; negative: none
+    long index; /* of a repeated field's element; negative: none */
 };
 
 static void print_place(FILE *out, const struct place *place)
@@ -30,7 +32,7 @@ static void print_place(FILE *out, const struct place *place)
 }
 
 struct reader {
-    char *error; // the first one
+    char *error; /* the first one */
 };
 
 static FILE *error_open(struct reader *reader, const struct place *place, size_t *len)
@@ -65,8 +67,7 @@ static int fail_field(struct reader *reader, const struct place *place, const ch
     return -EINVAL;
 }
 
-// --------------------------------------------------------------------------------------------------------
-// plain values
+/* ---- plain values ---- */
 
 static int read_enum(struct reader *reader, const struct place *place, struct json_object *value,
                      const ProtobufCEnumDescriptor *kind, int *ret_number)
@@ -162,13 +163,12 @@ static int read_real(struct reader *reader, const struct place *place, struct js
     return 0;
 }
 
-// ------------------------------------------------------------------------------------------------- messages
-// and fields
+/* ---- messages and fields ---- */
 
 static int read_message(struct reader *reader, const struct place *place, struct json_object *object,
                         const ProtobufCMessageDescriptor *kind, ProtobufCMessage **ret_message);
 
-// One value into a member of the message's structure (or an element of its array).
+/* One value into a member of the message's structure (or an element of its array). */
 static int read_value(struct reader *reader, const struct place *place, struct json_object *value,
                       const ProtobufCFieldDescriptor *field, void *member)
 {
@@ -235,7 +235,7 @@ static int read_repeated(struct reader *reader, struct place *place, struct json
         place->index = (long)i;
         if (read_value(reader, place, json_object_array_get_idx(value, i), field, items + i * size) < 0)
             return -EINVAL;
-        *filled = i + 1; // so that a message that is given up half-way can be freed
+        *filled = i + 1; /* so that a message that is given up half-way can be freed */
     }
     return 0;
 }
@@ -276,7 +276,7 @@ static int read_message(struct reader *reader, const struct place *place, struct
     return 0;
 }
 
-// The line that an offset is on, from 1.
+/* The line that an offset is on, from 1. */
 static unsigned line_of(const char *text, size_t offset)
 {
     unsigned line = 1;

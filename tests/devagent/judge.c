@@ -1,6 +1,8 @@
-// Which HTTP status a call deserves, and in which words: the order and the rules of a Mesos agent's executor
-// endpoint (src/slave/http.cpp, Http::executor; src/common/validation.cpp, executor::call::validate). Changes
-// nothing.
+/*
+ * Which HTTP status a call deserves, and in which words: the order and the rules of a Mesos agent's executor
+ * endpoint (src/slave/http.cpp, Http::executor; src/common/validation.cpp, executor::call::validate). Changes
+ * nothing.
+ */
 #include "tests/devagent/agent.h"
 
 #include <stdlib.h>
@@ -19,8 +21,9 @@ const char *judge_call_name(int type)
     return value ? value->name : "?";
 }
 
-// -----------------------------------------------------------------------------------------------------
-// required fields Each returns NULL or what is wrong. proto/ declares every field optional; Mesos does not.
+/* ---- required fields ---- */
+
+/* Each returns NULL or what is wrong. proto/ declares every field optional; Mesos does not. */
 
 static const char *check_id(bool present, const char *value, const char *words)
 {
@@ -42,7 +45,7 @@ static const char *check_check_status(const Mesos__V1__CheckStatusInfo *check)
     return NULL;
 }
 
-// What the .proto files of Mesos require of a status, wherever it stands.
+/* What the .proto files of Mesos require of a status, wherever it stands. */
 static const char *check_status_fields(const Mesos__V1__TaskStatus *status)
 {
     if (!status)
@@ -60,7 +63,7 @@ static const char *check_status_fields(const Mesos__V1__TaskStatus *status)
     return wrong;
 }
 
-// 3rdparty/stout/include/stout/uuid.hpp: sixteen bytes whose version is one that RFC 4122 knows.
+/* 3rdparty/stout/include/stout/uuid.hpp: sixteen bytes whose version is one that RFC 4122 knows. */
 static const char *check_uuid(const Mesos__V1__TaskStatus *status)
 {
     if (!status->has_uuid)
@@ -135,9 +138,9 @@ static const char *check_call(const Mesos__V1__Executor__Call *call)
     }
 }
 
-// -------------------------------------------------------------------------------------------------------
-// step by step Each step answers { .status = 0 } when it has nothing against the call. The order is the
-// agent's.
+/* ---- step by step ---- */
+
+/* Each step answers { .status = 0 } when it has nothing against the call. The order is the agent's. */
 
 static struct judgement judge_path(const struct call_head *head)
 {
@@ -178,8 +181,8 @@ static struct judgement judge_head(const struct devagent *agent, const struct ca
     return (struct judgement){0};
 }
 
-// An agent prefers JSON wherever Accept admits it, so anything but protobuf alone would be answered with JSON
-// events.
+/* An agent prefers JSON wherever Accept admits it, so anything but protobuf alone would be answered with JSON
+ * events. */
 static struct judgement judge_accept(const struct call_head *head)
 {
     const char *accept = head->accept ? head->accept : "*/*";
@@ -207,7 +210,7 @@ static struct judgement judge_ids(const struct devagent *agent, const Mesos__V1_
     return (struct judgement){0};
 }
 
-// A call of an executor that has not noticed the agent's restart yet is nobody's fault.
+/* A call of an executor that has not noticed the agent's restart yet is nobody's fault. */
 static struct judgement judge_moment(const struct devagent *agent, const Mesos__V1__Executor__Call *call)
 {
     if (call->type == MESOS__V1__EXECUTOR__CALL__TYPE__SUBSCRIBE)

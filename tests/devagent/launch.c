@@ -1,5 +1,5 @@
-// The executor's surroundings as an agent makes them: sandbox, token, environment (Slave::executorEnvironment
-// in src/slave/slave.cpp and what the containerizer adds), its start, and the end of its container.
+/* The executor's surroundings as an agent makes them: sandbox, token, environment (Slave::executorEnvironment
+ * in src/slave/slave.cpp and what the containerizer adds), its start, and the end of its container. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// -------------------------------------------------------------------------------------------------------------
-// sandbox
+/* ---- sandbox ---- */
 
 static int make_folders(char *path, size_t from)
 {
@@ -51,7 +50,7 @@ static int make_sandbox(struct devagent *agent)
     }
     if (chmod(agent->root, 0755) < 0)
         return -errno;
-    // Real agents' paths are as long as this: no unix socket's address has room for one.
+    /* Real agents' paths are as long as this: no unix socket's address has room for one. */
     agent->sandbox =
         agent->options.long_sandbox
             ? agent_format("%s/slaves/%s/frameworks/%s/executors/%s/runs/%s", agent->root, agent->agent_id,
@@ -83,10 +82,9 @@ void launch_clean(struct devagent *agent)
     free(agent->token);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// token
+/* ---- token ---- */
 
-// Shaped like the JWT of an agent, claims included; the signature is random and compared as it is.
+/* Shaped like the JWT of an agent, claims included; the signature is random and compared as it is. */
 static int make_token(struct devagent *agent)
 {
     uint8_t noise[32];
@@ -107,10 +105,9 @@ static int make_token(struct devagent *agent)
     return 0;
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// environment
+/* ---- environment ---- */
 
-// One entry a name; a later one takes the place of the earlier.
+/* One entry a name; a later one takes the place of the earlier. */
 static void set_entry(struct devagent *agent, char *entry)
 {
     size_t name = strcspn(entry, "=") + 1;
@@ -192,27 +189,11 @@ static int make_environment(struct devagent *agent)
         set(agent, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "%s", agent->token);
     set_list(agent, options->command_environment);
     list_add(&agent->environment, NULL);
-    agent->environment.count--; // the NULL ends it, and is no entry
+    agent->environment.count--; /* the NULL ends it, and is no entry */
     return r;
 }
 
-int launch_prepare(struct devagent *agent)
-{
-    int r = make_sandbox(agent);
-    if (r >= 0)
-        r = agent_bind(agent);
-    if (r >= 0)
-        r = make_token(agent);
-    return r < 0 ? r : make_environment(agent);
-}
-
-const char *const *devagent_environment(const struct devagent *agent)
-{
-    return (const char *const *)agent->environment.items;
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// start and end
+/* ---- start and end ---- */
 
 static void put_quoted(FILE *out, const char *word)
 {
@@ -265,12 +246,8 @@ static void registration_over(struct devagent *agent, void *arg)
         launch_destroy_container(agent, "it had not subscribed when the registration timeout was over");
 }
 
-int devagent_start_executor(struct devagent *agent)
+static int open_container(struct devagent *agent)
 {
-    if (!agent->options.executor_command)
-        return -EINVAL;
-    if (agent->container.pid != 0 || agent->container.executor != 0)
-        return -EALREADY;
     struct container_plan plan = {
         .command = agent->options.executor_command,
         .environment = devagent_environment(agent),
@@ -282,11 +259,38 @@ int devagent_start_executor(struct devagent *agent)
     };
     int r = plan.stdout_fd < 0 ? plan.stdout_fd : plan.stderr_fd;
     if (r >= 0)
-        r = container_start(&agent->container, &plan);
+        r = container_open(&agent->container, &plan);
     if (plan.stdout_fd >= 0)
         close(plan.stdout_fd);
     if (plan.stderr_fd >= 0)
         close(plan.stderr_fd);
+    return r;
+}
+
+int launch_prepare(struct devagent *agent)
+{
+    int r = make_sandbox(agent);
+    if (r >= 0)
+        r = agent_bind(agent);
+    if (r >= 0)
+        r = make_token(agent);
+    if (r >= 0)
+        r = make_environment(agent);
+    return r < 0 ? r : open_container(agent);
+}
+
+const char *const *devagent_environment(const struct devagent *agent)
+{
+    return (const char *const *)agent->environment.items;
+}
+
+int devagent_start_executor(struct devagent *agent)
+{
+    if (!agent->options.executor_command)
+        return -EINVAL;
+    if (agent->container.executor != 0)
+        return -EALREADY;
+    int r = container_start(&agent->container);
     if (r < 0)
         return r;
     agent_say(agent, "the executor is started, pid %d", (int)agent->container.executor);
@@ -296,7 +300,7 @@ int devagent_start_executor(struct devagent *agent)
 
 void launch_destroy_container(struct devagent *agent, const char *why)
 {
-    bool lives = agent->container.pid > 0 && agent->container.wait_status == -1;
+    bool lives = agent->container.executor > 0 && agent->container.wait_status == -1;
     if (agent->options.never_destroy || agent->destroyed || !lives)
         return;
     agent->destroyed = why;

@@ -1,6 +1,8 @@
-// Where the agent can be reached, and when: the port and the domain socket, the HTTP server behind them, and
-// the agent's deaths and recoveries. Accepts connections itself and hands them to libmicrohttpd, which is
-// driven from outside by the agent's loop: no thread is ever started.
+/*
+ * Where the agent can be reached, and when: the port and the domain socket, the HTTP server behind them, and
+ * the agent's deaths and recoveries. Accepts connections itself and hands them to libmicrohttpd, which is
+ * driven from outside by the agent's loop: no thread is ever started.
+ */
 #include "tests/devagent/agent.h"
 
 #include <arpa/inet.h>
@@ -14,11 +16,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-// -------------------------------------------------------------------------------------------------------------
-// sockets
+/* ---- sockets ---- */
 
-// A socket bound to the port (0: any). Two of them may share it while neither is the other's listener: one
-// only holds the port while the agent is down, so that nobody else is given it.
+/* A socket bound to the port (0: any). Two of them may share it while neither is the other's listener: one
+ * only holds the port while the agent is down, so that nobody else is given it. */
 static int bind_tcp(uint16_t port)
 {
     struct sockaddr_in address = {
@@ -93,12 +94,11 @@ void agent_accept(struct devagent *agent, int listen_fd)
     MHD_add_connection(secure ? agent->secure : agent->plain, fd, (struct sockaddr *)&address, len);
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// server
+/* ---- server ---- */
 
 __attribute__((format(printf, 2, 0))) static void server_log(void *cls, const char *format, va_list args)
 {
-    // Its complaints are about connections that end, which is what tests do to it.
+    /* Its complaints are about connections that end, which is what tests do to it. */
     (void)cls, (void)format, (void)args;
 }
 
@@ -114,11 +114,10 @@ static struct MHD_Daemon *start_server(struct devagent *agent, bool secure)
     };
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     return MHD_start_daemon(flags | (secure ? MHD_USE_TLS : 0), 0, NULL, NULL, http_access, agent,
-                            MHD_OPTION_EXTERNAL_LOGGER, server_log, agent,            //
-                            MHD_OPTION_NOTIFY_COMPLETED, http_completed, agent,       //
-                            MHD_OPTION_NOTIFY_CONNECTION, http_connection, agent,     //
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 * 1024), //
-                            MHD_OPTION_ARRAY, secure ? tls : &tls[2], MHD_OPTION_END);
+                            MHD_OPTION_EXTERNAL_LOGGER, server_log, agent, MHD_OPTION_NOTIFY_COMPLETED,
+                            http_completed, agent, MHD_OPTION_NOTIFY_CONNECTION, http_connection, agent,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 * 1024), MHD_OPTION_ARRAY,
+                            secure ? tls : &tls[2], MHD_OPTION_END);
 }
 
 void connection_suspend(struct connection *connection)
@@ -151,8 +150,9 @@ int64_t agent_run_server(struct devagent *agent)
 {
     agent->resumed = false;
     int64_t plain = run_one(agent->plain), secure = run_one(agent->secure);
+    /* the next run sees it; neither the server's timeout nor its descriptor tells of it */
     if (agent->resumed)
-        return 0; // the next run sees it; neither the server's timeout nor its descriptor tells of it
+        return 0;
     if (plain < 0 || secure < 0)
         return plain < 0 ? secure : plain;
     return plain < secure ? plain : secure;
@@ -172,8 +172,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-// ----------------------------------------------------------------------------------------------- the agent's
-// own life
+/* ---- the agent's own life ---- */
 
 static void close_everything(struct devagent *agent)
 {
@@ -212,7 +211,7 @@ static int open_everything(struct devagent *agent)
     return agent->socket_path && agent->unix_fd < 0 ? agent->unix_fd : 0;
 }
 
-// A timer's argument is the life that it was set in: the timers of an earlier one do nothing.
+/* A timer's argument is the life that it was set in: the timers of an earlier one do nothing. */
 static bool is_of_this_life(struct devagent *agent, void *life)
 {
     return (unsigned)(uintptr_t)life == agent->life && agent->state != AGENT_DOWN;
@@ -273,20 +272,13 @@ void devagent_stop(struct devagent *agent)
     agent_say(agent, "the agent is down");
 }
 
-struct revival {
-    unsigned life;
-    int64_t recovering_ms;
-};
-
-static void revive(struct devagent *agent, void *arg)
+static void revive(struct devagent *agent, void *life)
 {
-    struct revival *revival = arg;
-    if (revival->life == agent->life && agent->state == AGENT_DOWN) {
-        int r = devagent_listen(agent, revival->recovering_ms);
-        if (r < 0)
-            agent_say(agent, "the agent cannot listen again: %s", strerror(-r));
-    }
-    free(revival);
+    if (life != this_life(agent) || agent->state != AGENT_DOWN)
+        return;
+    int r = devagent_listen(agent, agent->recovering_ms);
+    if (r < 0)
+        agent_say(agent, "the agent cannot listen again: %s", strerror(-r));
 }
 
 void devagent_restart(struct devagent *agent, int64_t down_ms, int64_t recovering_ms)
@@ -294,9 +286,8 @@ void devagent_restart(struct devagent *agent, int64_t down_ms, int64_t recoverin
     devagent_stop(agent);
     if (!agent->options.checkpoint)
         agent->known = DEVAGENT_FRAMEWORK_UNKNOWN;
-    struct revival *revival = agent_alloc(sizeof(*revival));
-    *revival = (struct revival){.life = agent->life, .recovering_ms = recovering_ms};
-    agent_after(agent, down_ms, revive, revival);
+    agent->recovering_ms = recovering_ms;
+    agent_after(agent, down_ms, revive, this_life(agent));
 }
 
 void devagent_set_known(struct devagent *agent, enum devagent_known known)

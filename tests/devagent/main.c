@@ -1,4 +1,4 @@
-// devagent: a Mesos agent for one executor, for people. See devagent --help; everything is done elsewhere.
+/* devagent: a Mesos agent for one executor, for people. See devagent --help; everything is done elsewhere. */
 #include "tests/devagent/options.h"
 #include "tests/devagent/program.h"
 

@@ -1,5 +1,5 @@
-// A task in Marathon's clothes: what its TaskBuilder makes of an app with a custom executor. Only rewrites
-// messages; starts nothing.
+/* A task in Marathon's clothes: what its TaskBuilder makes of an app with a custom executor. Only rewrites
+ * messages; starts nothing. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static Mesos__V1__TaskInfo *copy_task(const Mesos__V1__TaskInfo *task)
     return copy;
 }
 
-// The app's cmd, or its args joined by spaces as they are: Marathon does not quote them.
+/* The app's cmd, or its args joined by spaces as they are: Marathon does not quote them. */
 static char *own_command(const Mesos__V1__CommandInfo *command)
 {
     char *text;
@@ -113,7 +113,7 @@ int devagent_marathon_new(const Mesos__V1__TaskInfo *given, const char *executor
 
 void devagent_marathon_free(struct devagent_marathon *public)
 {
-    struct marathon *marathon = (struct marathon *)public; // its first member
+    struct marathon *marathon = (struct marathon *)public; /* its first member */
     if (!marathon)
         return;
     mesos__v1__task_info__free_unpacked(marathon->public.task, NULL);

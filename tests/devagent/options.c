@@ -1,5 +1,5 @@
-// The command line of `devagent`: one table of options and one of faults, which are read, checked and
-// explained from the same rows. Starts nothing.
+/* The command line of `devagent`: one table of options and one of faults, which are read, checked and
+ * explained from the same rows. Starts nothing. */
 #include "tests/devagent/options.h"
 
 #include <errno.h>
@@ -58,23 +58,22 @@ static int add_action(struct parser *parser, const char *option, enum action_kin
     return 0;
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// faults
+/* ---- faults ---- */
 
-// What stands behind the name's '='.
+/* What stands behind the name's '='. */
 enum fault_argument {
-    FAULT_TIMES,  // [=COUNT]: how many calls, 1 unless said, 0 for every one
-    FAULT_STATUS, // =STATUS[:COUNT]
-    FAULT_DELAY,  // =DURATION[:COUNT]
-    FAULT_AFTER,  // [=DURATION]: how long after TASK_RUNNING, 1s unless said
-    FAULT_BYTES,  // [=BYTES]
+    FAULT_TIMES,  /* [=COUNT]: how many calls, 1 unless said, 0 for every one */
+    FAULT_STATUS, /* =STATUS[:COUNT] */
+    FAULT_DELAY,  /* =DURATION[:COUNT] */
+    FAULT_AFTER,  /* [=DURATION]: how long after TASK_RUNNING, 1s unless said */
+    FAULT_BYTES,  /* [=BYTES] */
     FAULT_NONE,
 };
 
 struct fault_row {
     const char *name, *shape, *help;
     enum fault_argument argument;
-    int kind; // enum devagent_fault_kind, or enum action_kind for FAULT_AFTER
+    int kind; /* enum devagent_fault_kind, or enum action_kind for FAULT_AFTER */
     enum devagent_call_type calls;
 };
 
@@ -134,7 +133,7 @@ static int add_fault(struct parser *parser, const struct fault_row *row, struct 
     return 0;
 }
 
-// COUNT: 0 is for ever, which the library writes as a negative number.
+/* COUNT: 0 is for ever, which the library writes as a negative number. */
 static int read_times(struct parser *parser, const struct fault_row *row, const char *text, int *ret_count)
 {
     long count = 1;
@@ -144,7 +143,7 @@ static int read_times(struct parser *parser, const struct fault_row *row, const 
     return r;
 }
 
-// "A[:COUNT]": *ret_first is the caller's to free.
+/* "A[:COUNT]": *ret_first is the caller's to free. */
 static int read_first_and_count(struct parser *parser, const struct fault_row *row, const char *text,
                                 char **ret_first, int *ret_count)
 {
@@ -232,8 +231,7 @@ static int set_fault(struct parser *parser, const char *value)
     return fail(parser, "--fault: there is no fault \"%.*s\"; devagent --help lists them", (int)len, value);
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// options
+/* ---- options ---- */
 
 static int set_task(struct parser *parser, const char *value)
 {
@@ -323,7 +321,7 @@ static int set_user(struct parser *parser, const char *value)
 }
 
 struct option_row {
-    const char *name, *argument; // argument NULL: a switch
+    const char *name, *argument; /* argument NULL: a switch */
     int (*set)(struct parser *parser, const char *value);
     const char *help;
 };
@@ -371,7 +369,7 @@ static const struct option_row *find_option(const char *word, size_t len)
     return NULL;
 }
 
-// One option with its argument, which may be the next word. Returns how many words it took, or an error.
+/* One option with its argument, which may be the next word. Returns how many words it took, or an error. */
 static int parse_option(struct parser *parser, char **words)
 {
     size_t len = strcspn(words[0], "=");

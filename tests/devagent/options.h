@@ -1,4 +1,4 @@
-// The command line of `devagent`.
+/* The command line of `devagent`. */
 #ifndef BULKHEAD_TESTS_DEVAGENT_OPTIONS_H
 #define BULKHEAD_TESTS_DEVAGENT_OPTIONS_H
 
@@ -6,7 +6,7 @@
 
 enum { SETTINGS_MAX = 64 };
 
-// Something to do a while after the first TASK_RUNNING.
+/* Something to do a while after the first TASK_RUNNING. */
 enum action_kind {
     ACTION_KILL,
     ACTION_SHUTDOWN,
@@ -25,14 +25,15 @@ struct action {
 };
 
 struct settings {
-    struct devagent_options agent; // executor_argv, environment and so on point into this structure and argv
+    /* executor_argv, environment and so on point into this structure and argv */
+    struct devagent_options agent;
     const char *executor[SETTINGS_MAX + 1];
     const char *environment[SETTINGS_MAX + 1];
     const char *task_files[SETTINGS_MAX];
     size_t executor_count, environment_count, task_count;
-    char *task_command; // the words after the second "--"; NULL: none
+    char *task_command; /* the words after the second "--"; NULL: none */
     bool group, marathon, output, quiet;
-    int64_t grace_ms; // of KILLs; negative: none
+    int64_t grace_ms; /* of KILLs; negative: none */
     enum devagent_ack ack;
     int64_t ack_delay_ms;
     size_t split;
@@ -43,7 +44,7 @@ struct settings {
     bool help;
 };
 
-// Reads the command line. 0; -EINVAL with *ret_error (malloc'd) set to what is wrong and what is accepted.
+/* Reads the command line. 0; -EINVAL with *ret_error (malloc'd) set to what is wrong and what is accepted. */
 int settings_parse(struct settings *settings, int argc, char **argv, char **ret_error);
 void settings_clear(struct settings *settings);
 void settings_help(FILE *stream);

@@ -1,6 +1,8 @@
-// One line for each notice: when, which way, what, whose, and the details; coloured by meaning where that is
-// wanted. What came from the executor is printed with its control characters replaced. And the dump for a
-// failed test, which is the same lines.
+/*
+ * One line for each notice: when, which way, what, whose, and the details; coloured by meaning where that is
+ * wanted. What came from the executor is printed with its control characters replaced. And the dump for a
+ * failed test, which is the same lines.
+ */
 #include "tests/devagent/print.h"
 
 #include <stdlib.h>
@@ -209,7 +211,7 @@ size_t print_output(const struct print *print, const char *prefix, const char *t
     return done;
 }
 
-// Everything in the order of its time: the three books are each in order, so the earliest head comes next.
+/* Everything in the order of its time: the three books are each in order, so the earliest head comes next. */
 void devagent_dump(const struct devagent *agent, FILE *stream)
 {
     struct print print = {.stream = stream, .start_ns = devagent_started_ns(agent)};

@@ -1,6 +1,8 @@
-// `devagent` as a program: one executor from start to end, printed as it goes, with what the command line
-// asked for at its time and Ctrl-C answered by KILL, then SHUTDOWN, then the end. Leaves nothing running,
-// whatever happens.
+/*
+ * `devagent` as a program: one executor from start to end, printed as it goes, with what the command line
+ * asked for at its time and Ctrl-C answered by KILL, then SHUTDOWN, then the end. Leaves nothing running,
+ * whatever happens.
+ */
 #include "tests/devagent/program.h"
 
 #include <errno.h>
@@ -23,10 +25,11 @@ struct program {
     struct settings *settings;
     struct devagent *agent;
     struct print print;
-    struct list tasks; // of Mesos__V1__TaskInfo, as given
+    struct list tasks; /* of Mesos__V1__TaskInfo, as given */
     struct devagent_marathon *marathon;
-    int64_t running_ns; // the first TASK_RUNNING; 0: not yet
+    int64_t running_ns; /* the first TASK_RUNNING; 0: not yet */
     bool done[SETTINGS_MAX];
+    bool kill_owed[SETTINGS_MAX + 1]; /* by task: KILL is to be sent as soon as the executor is connected */
     unsigned interrupts;
     bool given_up;
     int signals;
@@ -47,8 +50,7 @@ static void say(const struct program *program, const char *format, ...)
     free(text);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// tasks
+/* ---- tasks ---- */
 
 static char *read_whole(const char *path)
 {
@@ -122,7 +124,7 @@ static int load_tasks(struct program *program)
     return 0;
 }
 
-// The executor is started with the command that the task carries, in its environment.
+/* The executor is started with the command that the task carries, in its environment. */
 static int dress_for_marathon(struct program *program)
 {
     struct devagent_options *options = &program->settings->agent;
@@ -166,16 +168,27 @@ static bool has_ended(const struct program *program, const char *id)
     return last && devagent_state_is_terminal(last->state);
 }
 
-// ------------------------------------------------------------------------------------------- what happens at
-// its time
+/* ---- what happens at its time ---- */
 
-static void kill_tasks(struct program *program)
+static void send_owed_kills(struct program *program)
 {
     for (size_t i = 0; i < program->tasks.count; i++) {
         const char *id = task_id(program, i);
-        if (!has_ended(program, id) && devagent_kill(program->agent, id, program->settings->grace_ms) < 0)
-            say(program, "KILL of %s cannot be sent: the executor is not connected", id);
+        if (program->kill_owed[i])
+            program->kill_owed[i] =
+                !has_ended(program, id) &&
+                devagent_kill(program->agent, id, program->settings->grace_ms) == -ENOTCONN;
     }
+}
+
+static void kill_tasks(struct program *program)
+{
+    for (size_t i = 0; i < program->tasks.count; i++)
+        program->kill_owed[i] = true;
+    send_owed_kills(program);
+    for (size_t i = 0; i < program->tasks.count; i++)
+        if (program->kill_owed[i])
+            say(program, "the executor is not connected: KILL of %s waits until it is", task_id(program, i));
 }
 
 static void act(struct program *program, enum action_kind kind)
@@ -221,7 +234,7 @@ static void notice(const struct devagent_notice *notice, void *arg)
         program->running_ns = notice->time_ns;
 }
 
-// Does what is due and says how long until the next, in milliseconds; negative: nothing is left.
+/* Does what is due and says how long until the next, in milliseconds; negative: nothing is left. */
 static int64_t do_actions(struct program *program)
 {
     const struct settings *settings = program->settings;
@@ -277,8 +290,7 @@ static void show(struct program *program, struct tail *tail, bool all)
     free(text);
 }
 
-// ------------------------------------------------------------------------------------------------------ the
-// whole of it
+/* ---- the whole of it ---- */
 
 static bool is_empty(struct devagent *agent, void *arg)
 {
@@ -290,14 +302,17 @@ static void watch_until_end(struct program *program)
 {
     while (!devagent_has_exited(program->agent) && !program->given_up) {
         int64_t next = do_actions(program);
+        /* the files do not wake us */
         if (program->settings->output && (next < 0 || next > 100))
-            next = 100; // the files do not wake us
+            next = 100;
         if (!devagent_has_exited(program->agent))
             (void)devagent_pump(program->agent, next);
+        if (devagent_is_subscribed(program->agent))
+            send_owed_kills(program);
         show(program, &program->out, false);
         show(program, &program->err, false);
     }
-    // What ends together with the executor may need a moment more than it.
+    /* What ends together with the executor may need a moment more than it. */
     if (!program->given_up) {
         int64_t deadline = devagent_now_ns() + INT64_C(500000000);
         while (!is_empty(program->agent, NULL) && devagent_now_ns() < deadline)
@@ -325,7 +340,7 @@ static bool all_reported(const struct program *program)
 
 enum { TAIL_LINES = 10 };
 
-// The end of the executor's stderr, for one that failed and was not shown as it went.
+/* The end of the executor's stderr, for one that failed and was not shown as it went. */
 static void show_last_errors(const struct program *program)
 {
     if (program->settings->output)
@@ -338,7 +353,7 @@ static void show_last_errors(const struct program *program)
     free(text);
 }
 
-// The last lines, and the exit code.
+/* The last lines, and the exit code. */
 static int sum_up(const struct program *program)
 {
     struct devagent *agent = program->agent;

@@ -1,5 +1,5 @@
-// Answers to the caller's questions. Changes nothing, except for the two functions that end something on
-// request.
+/* Answers to the caller's questions. Changes nothing, except for the two functions that end something on
+ * request. */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -128,8 +128,7 @@ const ProtobufCBinaryData *devagent_message_at(const struct devagent *agent, siz
     return at(&agent->messages, index);
 }
 
-// --------------------------------------------------------------------------------------------------------
-// the executor
+/* ---- the executor ---- */
 
 pid_t devagent_executor_pid(const struct devagent *agent)
 {
@@ -215,8 +214,7 @@ size_t devagent_drop_calls(struct devagent *agent)
     return count;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// names
+/* ---- names ---- */
 
 uint16_t devagent_port(const struct devagent *agent)
 {

@@ -1,6 +1,8 @@
-// Lists, strings, base64 and durations for the other files of devagent. Running out of memory ends the
-// program: nothing here has to survive that. Never grows into a library: what more than one program needs
-// belongs to common/.
+/*
+ * Lists, strings, base64 and durations for the other files of devagent. Running out of memory ends the
+ * program: nothing here has to survive that. Never grows into a library: what more than one program needs
+ * belongs to common/.
+ */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
@@ -137,8 +139,8 @@ char *duration_print(int64_t span_ms)
     size_t i = 0;
     while (i < sizeof(units) / sizeof(units[0]) - 1 && span_ms < units[i].ms)
         i++;
-    // 90secs, not 1.5mins: one unit down where that makes it a whole number.
-    // (3rdparty/stout/include/stout/duration.hpp)
+    /* 90secs, not 1.5mins: one unit down where that makes it a whole number.
+     * (3rdparty/stout/include/stout/duration.hpp) */
     if (i < sizeof(units) / sizeof(units[0]) - 1 && span_ms % units[i].ms != 0 &&
         span_ms % units[i + 1].ms == 0)
         i++;

@@ -1,6 +1,8 @@
-// The event stream: bytes that wait for the executor, handed to the HTTP server as it asks for them, and the
-// moment at which the last byte of each event left. Knows nothing of what the bytes mean. Never blocks; an
-// executor that does not read makes the queue grow, which is the test's business.
+/*
+ * The event stream: bytes that wait for the executor, handed to the HTTP server as it asks for them, and the
+ * moment at which the last byte of each event left. Knows nothing of what the bytes mean. Never blocks; an
+ * executor that does not read makes the queue grow, which is the test's business.
+ */
 #include "tests/devagent/agent.h"
 
 #include <stdlib.h>
@@ -35,7 +37,7 @@ static void tell_written(struct stream *stream, struct event *event)
                                                          .event = &event->public});
 }
 
-// Tells the agent of every event whose last byte is among those handed out.
+/* Tells the agent of every event whose last byte is among those handed out. */
 static void pass_marks(struct stream *stream)
 {
     while (stream->marks.count > 0) {

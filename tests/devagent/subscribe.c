@@ -1,6 +1,8 @@
-// What happens at a SUBSCRIBE that is accepted, in an agent's order: the repeated updates are worked off,
-// tasks that the executor does not know are given up, then SUBSCRIBED and the launches that have waited
-// (Slave::subscribe in src/slave/slave.cpp).
+/*
+ * What happens at a SUBSCRIBE that is accepted, in an agent's order: the repeated updates are worked off,
+ * tasks that the executor does not know are given up, then SUBSCRIBED and the launches that have waited
+ * (Slave::subscribe in src/slave/slave.cpp).
+ */
 #include "tests/devagent/agent.h"
 
 #include <stdlib.h>
@@ -70,8 +72,8 @@ static bool names(const struct devagent_subscribe *record, const char *task_id)
     return false;
 }
 
-// A task that was delivered, of which no update has come, and that the executor does not name: it never
-// arrived.
+/* A task that was delivered, of which no update has come, and that the executor does not name: it never
+ * arrived. */
 static void give_up_lost(struct devagent *agent, const struct devagent_subscribe *record)
 {
     for (size_t i = 0; i < agent->tasks.count; i++) {
@@ -83,7 +85,7 @@ static void give_up_lost(struct devagent *agent, const struct devagent_subscribe
     }
 }
 
-// Tasks had been launched and every one of them was killed while it waited: the executor is not needed.
+/* Tasks had been launched and every one of them was killed while it waited: the executor is not needed. */
 static bool is_superfluous(const struct devagent *agent)
 {
     for (size_t i = 0; i < agent->tasks.count; i++) {

@@ -1,6 +1,8 @@
-// A certificate for 127.0.0.1 and localhost that signs itself, and its key, both in the open: they let tests
-// speak TLS on loopback without a tool that makes certificates. They protect nothing and must never be used
-// outside of these tests. Good from 2020 to 2120, so that no clock is too early for it.
+/*
+ * A certificate for 127.0.0.1 and localhost that signs itself, and its key, both in the open: they let tests
+ * speak TLS on loopback without a tool that makes certificates. They protect nothing and must never be used
+ * outside of these tests. Good from 2020 to 2120, so that no clock is too early for it.
+ */
 #include "tests/devagent/agent.h"
 
 const char tls_material_certificate[] = "-----BEGIN CERTIFICATE-----\n"

@@ -1,16 +1,17 @@
-// What happens to a status update that was answered with 202 or came with SUBSCRIBE: stored, swallowed,
-// dropped, and when it is acknowledged. The rules are those of Slave::statusUpdate and
-// Executor::updateTaskState (src/slave/slave.cpp).
+/*
+ * What happens to a status update that was answered with 202 or came with SUBSCRIBE: stored, swallowed,
+ * dropped, and when it is acknowledged. The rules are those of Slave::statusUpdate and
+ * Executor::updateTaskState (src/slave/slave.cpp).
+ */
 #include "tests/devagent/agent.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-// ------------------------------------------------------------------------------------------------------
-// acknowledging
+/* ---- acknowledging ---- */
 
-// Like an agent's, an acknowledgement goes to the stream of the moment and is lost without one.
+/* Like an agent's, an acknowledgement goes to the stream of the moment and is lost without one. */
 static void send_ack(struct devagent *agent, struct update *update)
 {
     Mesos__V1__Executor__Event event = MESOS__V1__EXECUTOR__EVENT__INIT;
@@ -43,7 +44,7 @@ static void ack_due(struct devagent *agent, void *arg)
         send_ack(agent, arg);
 }
 
-// An update that is sent again while its acknowledgement waits is acknowledged once.
+/* An update that is sent again while its acknowledgement waits is acknowledged once. */
 static void ack_later(struct devagent *agent, struct update *update)
 {
     (void)take_pending(agent, update);
@@ -115,8 +116,7 @@ size_t devagent_release_acks(struct devagent *agent, bool newest_first)
     return count;
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// the books
+/* ---- the books ---- */
 
 void update_free(void *arg)
 {
@@ -163,7 +163,7 @@ static struct update *record(struct devagent *agent, const Mesos__V1__TaskStatus
     return update;
 }
 
-// The first update with this id that was acknowledged or is to be.
+/* The first update with this id that was acknowledged or is to be. */
 static struct update *find_by_uuid(const struct devagent *agent, const struct update *update)
 {
     for (size_t i = agent->updates.count; i-- > 0;) {

@@ -12,8 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static void show_words(int argc, char *argv[])
 {
     for (int i = 0; i < argc; i++)

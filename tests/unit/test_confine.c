@@ -657,8 +657,11 @@ static const struct {
     const char *name;
     attempt_fn attempt;
 } needed[] = {
-    {"files of name lookups", do_files},         {"memory", do_memory}, {"threads", do_threads},
-    {"a name of the hosts file", do_hosts_file}, {"TCP", do_tcp},       {"pairs", do_pairs},
+    {"files of name lookups", do_files},
+    {"memory", do_memory},
+    {"threads", do_threads},
+    {"TCP", do_tcp},
+    {"pairs", do_pairs},
 };
 
 static int bind_loopback(int type, uint16_t *ret_port)
@@ -683,6 +686,14 @@ Test(confine, what_a_helper_needs_still_works)
         cr_expect_eq(r, 0, "%s: %d %s", needed[i].name, r, strerror(r));
     }
     close(listener);
+}
+
+/* Not every system has the file, or this name in it: what can be had unconfined is what must stay. */
+Test(confine, names_of_the_hosts_file_are_still_found)
+{
+    const struct world world = {.parent = getpid()};
+    int expected = run_attempt(&world, do_hosts_file, false);
+    cr_expect_eq(run_attempt(&world, do_hosts_file, true), expected);
 }
 
 /* Answers each question with "no such name" until the process that asks has ended. */

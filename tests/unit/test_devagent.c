@@ -1,6 +1,8 @@
-// devagent's own behaviour, seen by a hand-made client: bytes over a socket, pumped in this process. What is
-// checked here is what the tests of the real programs rely on: that a wrong call is refused as an agent
-// refuses it.
+/*
+ * devagent's own behaviour, seen by a hand-made client: bytes over a socket, pumped in this process. What is
+ * checked here is what the tests of the real programs rely on: that a wrong call is refused as an agent
+ * refuses it.
+ */
 #include "tests/devagent/devagent.h"
 
 #include <arpa/inet.h>
@@ -16,6 +18,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "support.h"
+
 typedef Mesos__V1__Executor__Call Call;
 typedef Mesos__V1__Executor__Event Event;
 
@@ -25,16 +29,15 @@ enum { SOON = 10000 };
 #define ACCEPT "Accept: application/x-protobuf\r\n"
 #define OWN_PATH "/slave(1)/api/v1/executor"
 
-// --------------------------------------------------------------------------------------------------------
-// the client
+/* ---- the client ---- */
 
 struct client {
     int fd;
     bool closed;
-    uint8_t bytes[256 * 1024]; // as they came
+    uint8_t bytes[256 * 1024]; /* as they came */
     size_t len;
-    uint8_t body[256 * 1024]; // the answer's, chunks taken apart
-    size_t body_len, read;    // how much of the body was given to the test
+    uint8_t body[256 * 1024]; /* the answer's, chunks taken apart */
+    size_t body_len, read;    /* how much of the body was given to the test */
     bool body_ended;
     unsigned status;
 };
@@ -72,7 +75,7 @@ static void client_close(struct client *client)
     free(client);
 }
 
-// Takes the body apart as far as it has come. Returns false when the head is not complete.
+/* Takes the body apart as far as it has come. Returns false when the head is not complete. */
 static bool client_parse(struct client *client)
 {
     client->body_len = 0;
@@ -136,8 +139,8 @@ static bool is_closed(struct devagent *agent, void *arg)
     return ((struct client *)arg)->closed;
 }
 
-// Pumping may wait for the agent's descriptors only, so the client's side is looked at every few
-// milliseconds.
+/* Pumping may wait for the agent's descriptors only, so the client's side is looked at every few
+ * milliseconds. */
 static int run(struct devagent *agent, devagent_predicate *predicate, void *arg)
 {
     int64_t deadline = devagent_now_ns() + SOON * INT64_C(1000000);
@@ -171,7 +174,7 @@ static void send_call(struct client *client, const char *headers, const Call *ca
     client_send(client, "POST", OWN_PATH, headers, bytes, len);
 }
 
-// One request on a connection of its own: its status, and its words in `words` when that is not NULL.
+/* One request on a connection of its own: its status, and its words in `words` when that is not NULL. */
 static unsigned ask(struct devagent *agent, const char *method, const char *path, const char *headers,
                     const Call *call, char words[256])
 {
@@ -196,8 +199,7 @@ static struct devagent *agent_new(const struct devagent_options *options)
     return agent;
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// messages
+/* ---- messages ---- */
 
 struct sample {
     Call call;
@@ -243,7 +245,7 @@ static void sample_init(struct sample *sample, struct devagent *agent, int type)
     sample->status.uuid = (ProtobufCBinaryData){.len = 16, .data = sample->uuid};
 }
 
-// The next event of the stream; NULL when none has come completely.
+/* The next event of the stream; NULL when none has come completely. */
 static Event *next_event(struct client *client)
 {
     const uint8_t *at = client->body + client->read;
@@ -273,7 +275,7 @@ static bool has_event(struct devagent *agent, void *arg)
     return expected->event != NULL;
 }
 
-// Waits for the next event and says what it is. *ret_event may be NULL.
+/* Waits for the next event and says what it is. *ret_event may be NULL. */
 static int event_type(struct devagent *agent, struct client *client, Event **ret_event)
 {
     struct expected_event expected = {.client = client};
@@ -306,8 +308,7 @@ static unsigned update(struct devagent *agent, const char *task, Mesos__V1__Task
     return ask(agent, "POST", OWN_PATH, PROTOBUF, &sample.call, NULL);
 }
 
-// ------------------------------------------------------------------------------------------------- what is
-// refused how
+/* ---- what is refused how ---- */
 
 Test(devagent, refuses_what_is_no_call_of_an_executor)
 {
@@ -488,8 +489,7 @@ Test(devagent, answers_one_path_only_over_the_domain_socket)
     devagent_destroy(agent);
 }
 
-// -------------------------------------------------------------------------------------------------- the life
-// of a task
+/* ---- the life of a task ---- */
 
 static void expect_ack(struct devagent *agent, struct client *stream, uint8_t number)
 {
@@ -570,7 +570,7 @@ Test(devagent, withholds_and_releases_acknowledgements)
     update(agent, "t1", MESOS__V1__TASK_STATE__TASK_RUNNING, 2);
     cr_expect_eq(devagent_withheld_acks(agent), 3);
     cr_expect_eq(devagent_release_acks(agent, true), 3);
-    expect_ack(agent, stream, 2); // sent again last, so it is the newest
+    expect_ack(agent, stream, 2); /* sent again last, so it is the newest */
     expect_ack(agent, stream, 3);
     expect_ack(agent, stream, 1);
     devagent_set_ack(agent, DEVAGENT_ACK_TWICE, 0);
@@ -586,8 +586,7 @@ Test(devagent, withholds_and_releases_acknowledgements)
     devagent_destroy(agent);
 }
 
-// -------------------------------------------------------------------------------------------------------
-// subscribing
+/* ---- subscribing ---- */
 
 static void repeat_updates(struct sample *sample, struct devagent *agent, struct sample *first,
                            struct sample *second)
@@ -748,8 +747,7 @@ Test(devagent, sends_raw_bytes_and_drops_the_stream_in_three_ways)
     devagent_destroy(agent);
 }
 
-// --------------------------------------------------------------------------------------------------- faults,
-// restarts
+/* ---- faults, restarts ---- */
 
 Test(devagent, answers_as_the_faults_say_and_counts_no_mistake)
 {
@@ -889,8 +887,7 @@ Test(devagent, forgets_the_executor_at_a_restart_without_checkpoint)
     devagent_destroy(agent);
 }
 
-// ------------------------------------------------------------------------------------------------------- the
-// executor
+/* ---- the executor ---- */
 
 static const char *entry(struct devagent *agent, const char *name)
 {
@@ -947,7 +944,7 @@ Test(devagent, gives_the_recovery_variables_with_checkpoint)
 static bool is_pid(const char *text, pid_t *ret_pid)
 {
     *ret_pid = (pid_t)atoi(text);
-    return *ret_pid > 0;
+    return *ret_pid > 1;
 }
 
 Test(devagent, finds_and_kills_what_the_executor_left_behind)
@@ -974,6 +971,29 @@ Test(devagent, finds_and_kills_what_the_executor_left_behind)
     struct stat status;
     cr_expect_eq(stat(sandbox, &status), -1);
     free(sandbox);
+}
+
+static bool is_gone(void *path)
+{
+    struct stat status;
+    return stat(path, &status) < 0;
+}
+
+/* As a test that fails does: it ends without devagent_destroy(), and no executor was ever started. */
+Test(devagent, leaves_no_sandbox_when_its_program_ends_suddenly)
+{
+    int ends[2];
+    char sandbox[PATH_MAX] = "";
+    cr_assert(pipe(ends) == 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        const char *path = devagent_sandbox(agent_new(NULL));
+        _exit(write(ends[1], path, strlen(path)) < 0);
+    }
+    cr_assert(waitpid(pid, NULL, 0) == pid);
+    cr_assert_gt(read(ends[0], sandbox, sizeof(sandbox) - 1), 0);
+    cr_assert(support_wait_for(is_gone, sandbox), "%s is left", sandbox);
 }
 
 Test(devagent, destroys_the_container_of_an_executor_that_does_not_leave)

@@ -1,5 +1,5 @@
-// How devagent reads and dresses tasks: JSON by descriptor, with errors that name the place; Marathon's
-// command; durations as an agent prints them.
+/* How devagent reads and dresses tasks: JSON by descriptor, with errors that name the place; Marathon's
+ * command; durations as an agent prints them. */
 #include "tests/devagent/agent.h"
 
 #include <criterion/criterion.h>

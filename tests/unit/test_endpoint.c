@@ -105,12 +105,12 @@ Test(endpoint, errors_name_the_setting)
         {{"host/x:5051", NULL, PATH, false, false}, NULL, false, "MESOS_AGENT_ENDPOINT"},
         {{"ho st:5051", NULL, PATH, false, false}, NULL, false, "MESOS_AGENT_ENDPOINT"},
         {{"host#:5051", NULL, PATH, false, false}, NULL, false, "MESOS_AGENT_ENDPOINT"},
-        {{"10.0.0.1:5051", NULL, "api/v1", false, false}, NULL, false, "API path"},
-        {{"10.0.0.1:5051", NULL, "", false, false}, NULL, false, "API path"},
-        {{"10.0.0.1:5051", NULL, NULL, false, false}, NULL, false, "API path"},
-        {{"10.0.0.1:5051", NULL, "/a b", false, false}, NULL, false, "API path"},
-        {{"10.0.0.1:5051", NULL, "/a\r\nX: y", false, false}, NULL, false, "API path"},
-        {{"10.0.0.1:5051", NULL, "/a?b#c", false, false}, NULL, false, "API path"},
+        {{"10.0.0.1:5051", NULL, "api/v1", false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
+        {{"10.0.0.1:5051", NULL, "", false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
+        {{"10.0.0.1:5051", NULL, NULL, false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
+        {{"10.0.0.1:5051", NULL, "/a b", false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
+        {{"10.0.0.1:5051", NULL, "/a\r\nX: y", false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
+        {{"10.0.0.1:5051", NULL, "/a?b#c", false, false}, NULL, false, "ALLEGRO_EXECUTOR_API_PATH"},
     };
     assert_rows(ROWS(rows));
 }

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,20 @@
 #include "support.h"
 
 enum { LIFETIME = 100 }; /* seconds after which a forgotten process ends by itself */
+
+static int folders_left = -1; /* so many can still be opened, negative for any number */
+
+/* The C library's, for this program alone: at some moment the system has no more descriptors to give. */
+DIR *opendir(const char *path)
+{
+    if (folders_left == 0) {
+        errno = ENFILE;
+        return NULL;
+    }
+    folders_left -= folders_left > 0;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder < 0 ? NULL : fdopendir(folder);
+}
 
 /* Memory that all processes of a test share: who is who, and what they have seen. */
 struct board {
@@ -514,6 +529,22 @@ Test(tree, a_fork_storm_ends, .timeout = 100)
     }
     cr_assert_eq(tree_scan(&tree), 0);
     cr_assert_eq(tree.count, 0);
+    tree_clear(&tree);
+}
+
+/* The first scan finds all and stops them; the second one cannot be begun. */
+Test(tree, who_is_stopped_is_killed_though_a_later_scan_fails, .timeout = 60)
+{
+    struct board *board = board_new();
+    start(board, 0, fork_two);
+    for (int i = 0; i < 3; i++)
+        entered(board, i);
+    struct tree tree;
+    tree_init(&tree, getpid());
+    folders_left = 1 + 3;
+    cr_assert_eq(tree_kill(&tree), -ENFILE);
+    folders_left = -1;
+    cr_assert(support_no_children_left());
     tree_clear(&tree);
 }
 
