@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hooks.h"
 #include "common/log.h"
 #include "supervisor/compartment.h"
 
@@ -37,6 +38,7 @@ struct job {
     Bulkhead__HookRun__Event event;
     const Bulkhead__Task *task;
     struct hook_records *records;
+    unsigned results;
     char text[TEXT_SIZE]; /* what has failed so far */
     Bulkhead__Variable **variables;
     size_t variable_count;
@@ -188,6 +190,8 @@ static int64_t time_left(const struct job *job)
 static int send_hooks_job(struct job *job)
 {
     Bulkhead__HookRun body = BULKHEAD__HOOK_RUN__INIT;
+    job->results = 0; /* of a predecessor's run nothing counts any more */
+    job->text[0] = '\0';
     body.has_job = body.has_event = body.has_timeout = 1;
     body.job = job->number;
     body.event = job->event;
@@ -334,6 +338,8 @@ static int on_result(void *arg, uint32_t id, const ProtobufCMessage *body, int d
     if (job->probe != NULL ||
         (result->n_environment > 0 && job->event != BULKHEAD__HOOK_RUN__EVENT__BEFORE_TASK_START))
         return -EPROTO;
+    if (++job->results > HOOK_COUNT)
+        return -EPROTO; /* one for each hook: neither the log nor the memory grows with what hookd says */
     log_write(result->success ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               result->success ? "hook has run" : "hook has failed", LOG_STR("hook", result->hook),
               LOG_STR("task", job->task->task_id), LOG_STR("text", result->text),

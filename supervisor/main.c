@@ -161,12 +161,27 @@ static bool find_helper(const char *name, char *path, size_t size)
     path[n] = '\0';
     char *slash = strrchr(path, '/');
     size_t folder = slash != NULL ? (size_t)(slash + 1 - path) : 0;
-    if ((size_t)snprintf(path + folder, size - folder, "%s", name) >= size - folder ||
-        access(path, X_OK) < 0) {
-        log_error("a helper is missing beside this program; leaving", LOG_STR("path", path),
+    if ((size_t)snprintf(path + folder, size - folder, "%s", name) >= size - folder) {
+        log_error("the path of this program's folder is too long; leaving", LOG_STR("path", path));
+        return false;
+    }
+    return true;
+}
+
+/* Without agent-client there is no executor; without hookd there is one for tasks that have no hooks and no
+ * network checks. */
+static bool find_helpers(char agent_client[PATH_MAX], char hookd[PATH_MAX])
+{
+    if (!find_helper("agent-client", agent_client, PATH_MAX) || !find_helper("hookd", hookd, PATH_MAX))
+        return false;
+    if (access(agent_client, X_OK) < 0) {
+        log_error("a helper is missing beside this program; leaving", LOG_STR("path", agent_client),
                   LOG_ERRNO(errno));
         return false;
     }
+    if (access(hookd, X_OK) < 0)
+        log_warning("a helper is missing beside this program; hooks, HTTP and TCP checks will fail",
+                    LOG_STR("path", hookd), LOG_ERRNO(errno));
     return true;
 }
 
@@ -223,13 +238,13 @@ int main(int argc, char *argv[])
         log_set_level(LOG_LEVEL_DEBUG);
 
     char agent_client[PATH_MAX], hookd[PATH_MAX];
-    if (!lock_sandbox(config) || !find_helper("agent-client", agent_client, sizeof(agent_client)) ||
-        !find_helper("hookd", hookd, sizeof(hookd))) {
+    if (!lock_sandbox(config) || !find_helpers(agent_client, hookd)) {
         config_free(config);
         return EXIT_BAD_SETTING;
     }
 
-    /* A task may be given names that are secrets to us and its own to it: the copy comes before the wiping. */
+    /* A task may be given names that are secrets to us and its own to it: the copy comes before the wiping.
+     */
     char **task_environment = environment_for_task(environ, NULL, NULL);
     if (task_environment == NULL) {
         log_error("no memory for the task's environment; leaving");

@@ -488,6 +488,8 @@ Test(config, secret_names_are_listed_once_each)
     static const char *const expected[] = {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN",
                                            "ALLEGRO_EXECUTOR_CONSUL_TOKEN",
                                            "CONSUL_TOKEN",
+                                           "CONSUL_HTTP_TOKEN",
+                                           "CONSUL_HTTP_AUTH",
                                            "ALLEGRO_EXECUTOR_VAAS_TOKEN",
                                            "VAAS_TOKEN",
                                            "ALLEGRO_EXECUTOR_SENTRY_DSN"};
