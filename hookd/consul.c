@@ -20,7 +20,7 @@
 
 enum { PROBLEM_SIZE = 512 };
 
-static const int64_t first_wait = 100 * LOOP_MS;
+static const int64_t first_wait = INT64_C(100) * LOOP_MS;
 static const int64_t longest_wait = 3 * LOOP_SECOND;
 static const int64_t denied_wait = 2 * LOOP_SECOND; /* a token does not become valid within milliseconds */
 
@@ -28,7 +28,7 @@ static const int64_t denied_wait = 2 * LOOP_SECOND; /* a token does not become v
  * After this time a registration that was cut off is deregistered once more: Consul may have carried out the
  * two requests in the other order. It registers within a millisecond.
  */
-static const int64_t landing_time = 20 * LOOP_MS;
+static const int64_t landing_time = INT64_C(20) * LOOP_MS;
 
 /* --- registering --- */
 

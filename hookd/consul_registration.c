@@ -9,31 +9,17 @@
 
 #include "common/duration.h"
 #include "hookd/address.h"
+#include "hookd/json_build.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Adds a value that is made here; returns false when there is no memory for it. */
-static bool add(struct json_object *object, const char *key, struct json_object *value)
-{
-    if (value != NULL && json_object_object_add(object, key, value) == 0)
-        return true;
-    json_object_put(value);
-    return false;
-}
-
-static bool add_text(struct json_object *object, const char *key, const char *text)
-{
-    return add(object, key, json_object_new_string(text));
-}
-
 static bool add_duration(struct json_object *object, const char *key, int64_t duration)
 {
     char text[DURATION_TEXT_SIZE];
-    return add_text(object, key, duration_format(duration, text, sizeof(text)));
+    return json_build_add_text(object, key, duration_format(duration, text, sizeof(text)));
 }
 
 /* What may stand in a URL stays as it is, query and escapes included; blanks, controls and what is no ASCII
@@ -76,9 +62,9 @@ static bool add_http(struct json_object *object, const Bulkhead__Check *check, c
     char *url = NULL;
     if (path != NULL && asprintf(&url, "%s://%s%s", https ? "https" : "http", target, path) < 0)
         url = NULL;
-    bool good = url != NULL && add_text(object, "HTTP", url);
+    bool good = url != NULL && json_build_add_text(object, "HTTP", url);
     /* As Mesos' own check: a task shows a certificate that nobody else knows. */
-    good = good && (!https || add(object, "TLSSkipVerify", json_object_new_boolean(1)));
+    good = good && (!https || json_build_add(object, "TLSSkipVerify", json_object_new_boolean(1)));
     free(url);
     free(path);
     return good;
@@ -92,12 +78,13 @@ static bool fill_in(struct json_object *object, const struct config *config, con
     char target[ADDRESS_SIZE + 16];
     make_target(config, check, port, target);
     bool good = check->type == BULKHEAD__CHECK__TYPE__HTTP ? add_http(object, check, target)
-                                                           : add_text(object, "TCP", target);
+                                                           : json_build_add_text(object, "TCP", target);
     int64_t interval = check->interval > DURATION_SECOND ? check->interval : DURATION_SECOND;
     good = good && add_duration(object, "Interval", interval);
     if (check->timeout > 0)
         good = good && add_duration(object, "Timeout", check->timeout);
-    good = good && add_text(object, "Status", config_string(config, CONFIG_INITIAL_HEALTH_CHECK_STATUS));
+    good = good &&
+           json_build_add_text(object, "Status", config_string(config, CONFIG_INITIAL_HEALTH_CHECK_STATUS));
     if (config_is_set(config, CONFIG_CONSUL_DEREGISTER_CRITICAL_SERVICE_AFTER) &&
         config_duration(config, CONFIG_CONSUL_DEREGISTER_CRITICAL_SERVICE_AFTER) > 0)
         good = good && add_duration(object, "DeregisterCriticalServiceAfter",
@@ -112,38 +99,28 @@ static bool add_check(struct json_object *object, const struct config *config, c
         (check->type != BULKHEAD__CHECK__TYPE__HTTP && check->type != BULKHEAD__CHECK__TYPE__TCP))
         return true;
     struct json_object *made = json_object_new_object();
-    if (made != NULL && fill_in(made, config, check, port))
-        return add(object, "Check", made);
-    json_object_put(made);
-    return false;
+    return json_build_add(object, "Check", json_build_checked(made, fill_in(made, config, check, port)));
 }
 
 static bool add_tags(struct json_object *object, const struct consul_service *service)
 {
     struct json_object *tags = json_object_new_array();
     bool good = tags != NULL;
-    for (size_t i = 0; good && i < service->tag_count; i++) {
-        struct json_object *tag = json_object_new_string(service->tags[i]);
-        good = tag != NULL && json_object_array_add(tags, tag) == 0;
-        if (!good)
-            json_object_put(tag);
-    }
-    if (good)
-        return add(object, "Tags", tags);
-    json_object_put(tags);
-    return false;
+    for (size_t i = 0; good && i < service->tag_count; i++)
+        good = json_build_append(tags, json_object_new_string(service->tags[i]));
+    return json_build_add(object, "Tags", json_build_checked(tags, good));
 }
 
 static bool fill_in_service(struct json_object *object, const struct config *config,
                             const Bulkhead__Task *task, const struct consul_service *service)
 {
     char address[ADDRESS_SIZE];
-    bool good = add_text(object, "ID", service->id) && add_text(object, "Name", service->name) &&
-                add_tags(object, service) &&
-                add(object, "Port", json_object_new_int64((int64_t)service->port));
+    bool good = json_build_add_text(object, "ID", service->id) &&
+                json_build_add_text(object, "Name", service->name) && add_tags(object, service) &&
+                json_build_add(object, "Port", json_object_new_int64((int64_t)service->port));
     if (good && address_public(config, address)) /* without one, Consul's own machine is meant */
-        good = add_text(object, "Address", address);
-    return good && add(object, "EnableTagOverride", json_object_new_boolean(0)) &&
+        good = json_build_add_text(object, "Address", address);
+    return good && json_build_add(object, "EnableTagOverride", json_object_new_boolean(0)) &&
            add_check(object, config, task->health_check, service->port);
 }
 
@@ -151,13 +128,7 @@ int consul_registration_make(const struct config *config, const Bulkhead__Task *
                              const struct consul_service *service, char **ret_json)
 {
     struct json_object *object = json_object_new_object();
-    char *json = NULL;
-    if (object != NULL && fill_in_service(object, config, task, service)) {
-        const char *text =
-            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        json = text != NULL ? strdup(text) : NULL;
-    }
-    json_object_put(object);
+    char *json = json_build_text(json_build_checked(object, fill_in_service(object, config, task, service)));
     if (json == NULL)
         return -ENOMEM;
     *ret_json = json;

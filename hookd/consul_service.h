@@ -13,7 +13,7 @@
  * Everything here is pure: no network, no clock.
  */
 enum {
-    CONSUL_ID_MAX = 4096,                          /* a longer id is refused */
+    CONSUL_ID_MAX = 3072, /* a longer id is refused: a key has to fit into what a worker may say */
     CONSUL_KEY_MAX = 3 * 255 + CONSUL_ID_MAX + 16, /* a record's key, its NUL included */
 };
 

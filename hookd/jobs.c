@@ -296,11 +296,30 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static unsigned hooks_to_run(const struct job *job)
+{
+    unsigned count = 0;
+    for (int id = (int)job->hook; id < HOOK_COUNT; id++)
+        count += hook_applies((enum hook_id)id, job->jobs->config, job->run->task, job->run->event);
+    return count > 0 ? count : 1;
+}
+
+/*
+ * At a task's end every hook has its turn, whatever the ones before it do: each gets its share of what is
+ * left, and what it does not need goes to the next.
+ */
+static int64_t share_deadline(const struct job *job)
+{
+    if (job->deadline == LOOP_NEVER || job->run->event != BULKHEAD__HOOK_RUN__EVENT__BEFORE_TERMINATE)
+        return job->deadline;
+    return job->begun + (job->deadline - job->begun) / hooks_to_run(job);
+}
+
 static int64_t hook_deadline(const struct job *job, const struct hook_work *work)
 {
     int64_t span = work->hook->timeout != NULL ? work->hook->timeout(&work->call)
                                                : config_duration(job->jobs->config, CONFIG_HOOK_TIMEOUT);
-    return earlier(span < INT64_MAX - job->begun ? job->begun + span : LOOP_NEVER, job->deadline);
+    return earlier(span < INT64_MAX - job->begun ? job->begun + span : LOOP_NEVER, share_deadline(job));
 }
 
 static int start_hook(struct job *job, struct hook_work *work)

@@ -14,35 +14,27 @@
 
 enum { EXCERPT_MAX = 160 };
 
-static void add(char *text, size_t size, const char *format, va_list arguments)
-    __attribute__((format(printf, 3, 0)));
-
-static void add(char *text, size_t size, const char *format, va_list arguments)
+/* wanted: how long the text would be if there were room, or negative. */
+static void mark_cut(char *text, size_t size, long wanted)
 {
-    size_t used = strnlen(text, size);
-    if (used >= size)
-        return;
-    int wanted = vsnprintf(text + used, size - used, format, arguments);
-    if (wanted >= 0 && (size_t)wanted >= size - used && size > 3)
+    if (wanted >= (long)size && size > 3)
         memcpy(text + size - 4, "...", 4);
 }
 
 void phrase_set(char *text, size_t size, const char *format, ...)
 {
     va_list arguments;
-    if (size == 0)
-        return;
-    text[0] = '\0';
     va_start(arguments, format);
-    add(text, size, format, arguments);
+    mark_cut(text, size, vsnprintf(text, size, format, arguments));
     va_end(arguments);
 }
 
 void phrase_add(char *text, size_t size, const char *format, ...)
 {
     va_list arguments;
+    size_t used = strnlen(text, size);
     va_start(arguments, format);
-    add(text, size, format, arguments);
+    mark_cut(text, size, (long)used + vsnprintf(text + used, size - used, format, arguments));
     va_end(arguments);
 }
 
@@ -58,9 +50,10 @@ static size_t put(char *out, size_t n, char c)
     bool blank = isspace((unsigned char)c);
     if (blank && (n == 0 || out[n - 1] == ' '))
         return n;
-    out[n] = blank ? ' ' : c;
-    if (!blank && (c < ' ' || c > '~'))
-        out[n] = '?';
+    if (blank)
+        out[n] = ' ';
+    else
+        out[n] = (char)(c < ' ' || c > '~' ? '?' : c);
     return n + 1;
 }
 

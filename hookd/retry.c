@@ -21,7 +21,8 @@ int64_t retry_next(struct retry *retry, uint32_t random)
 {
     int64_t wait = retry->next;
     retry->next = wait > retry->longest / 2 ? retry->longest : 2 * wait;
-    return wait / 2 + (int64_t)((double)(wait - wait / 2) * ((double)random / (double)UINT32_MAX));
+    int64_t half = wait / 2;
+    return half + (int64_t)((double)(wait - half) * ((double)random / (double)UINT32_MAX));
 }
 
 void retry_sleep(int64_t duration)

@@ -19,13 +19,13 @@
 
 enum { PROBLEM_SIZE = 512 };
 
-static const int64_t first_wait = 200 * LOOP_MS;
+static const int64_t first_wait = INT64_C(200) * LOOP_MS;
 static const int64_t longest_wait = 5 * LOOP_SECOND;
 static const int64_t denied_wait = 2 * LOOP_SECOND;
 static const int64_t task_limit = 10 * LOOP_SECOND; /* for one look at a task */
 
 /* When a backend whose registration was cut off is looked for once more: VaaS may still be at work on it. */
-static const int64_t landing_times[] = {50 * LOOP_MS, 200 * LOOP_MS};
+static const int64_t landing_times[] = {INT64_C(50) * LOOP_MS, INT64_C(200) * LOOP_MS};
 
 /* A registration on its way. */
 struct work {

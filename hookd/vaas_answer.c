@@ -59,7 +59,7 @@ static int64_t number_member(struct json_object *object, const char *key)
 const char *vaas_answer_path(const char *location)
 {
     const char *path = location != NULL ? strstr(location, VAAS_API) : NULL;
-    if (path == NULL || strlen(path) > PATH_LENGTH_MAX || strstr(path, "/../") != NULL)
+    if (path == NULL || strlen(path) > PATH_LENGTH_MAX || strstr(path, "/..") != NULL)
         return NULL;
     for (const char *c = path; *c != '\0'; c++)
         if (*c <= ' ' || *c > '~' || *c == '#')

@@ -7,11 +7,11 @@
 
 #include "common/hooks.h"
 #include "hookd/http_client.h"
+#include "hookd/json_build.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,39 +121,19 @@ struct vaas_traits vaas_traits_make(const Bulkhead__Task *task)
 
 /* --- as JSON --- */
 
-static bool add(struct json_object *object, const char *key, struct json_object *value)
-{
-    if (value != NULL && json_object_object_add(object, key, value) == 0)
-        return true;
-    json_object_put(value);
-    return false;
-}
-
-/* A text that is NULL is left out. */
-static bool add_text(struct json_object *object, const char *key, const char *text)
-{
-    return text == NULL || add(object, key, json_object_new_string(text));
-}
-
-static bool add_dc(struct json_object *object, const struct vaas_dc *dc)
+static struct json_object *make_dc(const struct vaas_dc *dc)
 {
     struct json_object *made = json_object_new_object();
-    if (made != NULL && add(made, "id", json_object_new_int64(dc->id)) && add_text(made, "name", dc->name) &&
-        add_text(made, "resource_uri", dc->resource_uri) && add_text(made, "symbol", dc->symbol))
-        return add(object, "dc", made);
-    json_object_put(made);
-    return false;
+    return json_build_checked(made, json_build_add(made, "id", json_object_new_int64(dc->id)) &&
+                                        json_build_add_text(made, "name", dc->name) &&
+                                        json_build_add_text(made, "resource_uri", dc->resource_uri) &&
+                                        json_build_add_text(made, "symbol", dc->symbol));
 }
 
-static bool add_canary(struct json_object *object)
+static struct json_object *make_canary_tags(void)
 {
     struct json_object *tags = json_object_new_array();
-    struct json_object *tag = json_object_new_string("canary");
-    if (tags != NULL && tag != NULL && json_object_array_add(tags, tag) == 0)
-        return add(object, "tags", tags);
-    json_object_put(tag);
-    json_object_put(tags);
-    return false;
+    return json_build_checked(tags, json_build_append(tags, json_object_new_string("canary")));
 }
 
 static bool fill_in(struct json_object *object, const struct vaas_backend *backend,
@@ -161,24 +141,19 @@ static bool fill_in(struct json_object *object, const struct vaas_backend *backe
 {
     char director[64];
     snprintf(director, sizeof(director), VAAS_API "director/%" PRId64 "/", backend->director_id);
-    return add_text(object, "address", backend->address) && add_text(object, "director", director) &&
-           add_dc(object, dc) && add(object, "port", json_object_new_int64((int64_t)backend->port)) &&
-           add(object, "inherit_time_profile", json_object_new_boolean(1)) &&
-           (!traits->has_weight || add(object, "weight", json_object_new_int64(traits->weight))) &&
-           (!traits->canary || add_canary(object));
+    return json_build_add_text(object, "address", backend->address) &&
+           json_build_add_text(object, "director", director) && json_build_add(object, "dc", make_dc(dc)) &&
+           json_build_add(object, "port", json_object_new_int64((int64_t)backend->port)) &&
+           json_build_add(object, "inherit_time_profile", json_object_new_boolean(1)) &&
+           (!traits->has_weight || json_build_add(object, "weight", json_object_new_int64(traits->weight))) &&
+           (!traits->canary || json_build_add(object, "tags", make_canary_tags()));
 }
 
 int vaas_backend_json(const struct vaas_backend *backend, const struct vaas_traits *traits,
                       const struct vaas_dc *dc, char **ret_json)
 {
     struct json_object *object = json_object_new_object();
-    char *json = NULL;
-    if (object != NULL && fill_in(object, backend, traits, dc)) {
-        const char *text =
-            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        json = text != NULL ? strdup(text) : NULL;
-    }
-    json_object_put(object);
+    char *json = json_build_text(json_build_checked(object, fill_in(object, backend, traits, dc)));
     if (json == NULL)
         return -ENOMEM;
     *ret_json = json;

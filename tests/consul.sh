@@ -66,7 +66,6 @@ get() {
         command -v "$needed" >/dev/null || fail "$needed is missing: Consul is a package of Debian's"
     done
     [ -r "$keyring" ] || fail "$keyring is missing (package debian-archive-keyring)"
-    mkdir -p build
     work=$(mktemp -d build/consul.XXXXXX)
     work=$PWD/$work
     trap 'rm -rf "$work"' EXIT
@@ -76,10 +75,18 @@ get() {
     dpkg-deb --extract "$work"/package/consul_*.deb "$work/unpacked"
     "$work/unpacked/usr/bin/consul" version >/dev/null || fail 'the program in the package does not run'
     rm -rf "$folder"
-    mv -T "$work/unpacked" "$folder" 2>/dev/null || [ -x "$program" ] # two at once: either will do
+    mv -T "$work/unpacked" "$folder"
 }
 
-if ! [ -x "$program" ] || ! "$program" version >/dev/null 2>&1; then
-    get
+is_there() {
+    [ -x "$program" ] && "$program" version >/dev/null 2>&1
+}
+
+# Several tests may come at once: the first one fetches, the others wait for it.
+if ! is_there; then
+    mkdir -p build
+    exec 9>build/consul.lock
+    flock 9
+    is_there || get 9>&-
 fi
 printf '%s\n' "$program"

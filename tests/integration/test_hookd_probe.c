@@ -57,6 +57,9 @@ static void read_request(int connection, char *request, size_t size)
 static _Noreturn void be_server(int listener, serve_fn serve, uint16_t port)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    listener =
+        dup2(listener, STDERR_FILENO + 1); /* the test's end of hookd's channel is not to be kept open here */
+    closefrom(STDERR_FILENO + 2);
     for (;;) {
         char request[4096];
         int connection = accept(listener, NULL, NULL);

@@ -172,6 +172,7 @@ Test(vaas_answer, paths)
         {"/api/v0.1/a b", NULL},
         {"/api/v0.1/a\r\nX: y", NULL},
         {"/api/v0.1/../../admin/", NULL},
+        {"/api/v0.1/..", NULL},
         {"/api/v0.1/x#y", NULL},
         {"/api/v0.1/\xc3\xbc", NULL},
     };
