@@ -446,7 +446,7 @@ Test(keeper, a_stopped_task_hears_sigterm, .timeout = 60)
     stage_open(&stage);
     start_actors(&stage, (const char *const[]){NULL});
     pid_t task = stage.news.pid;
-    cr_assert_eq(kill(task, SIGSTOP), 0);
+    cr_assert_eq(send_signal(task, SIGSTOP), 0);
     cr_assert(support_wait_for(is_stopped, &task));
     order(&stage, KEEPER_TERMINATE);
     cr_assert_eq(next(&stage), KEEPER_MAIN_EXITED);
@@ -502,7 +502,7 @@ Test(keeper, excluded_names_come_last, .timeout = 60)
         snprintf(command, sizeof(command), "/proc/%d/comm", pid);
         FILE *file = fopen(command, "r");
         if (file != NULL && fgets(comm, sizeof(comm), file) != NULL && strcmp(comm, "slow\n") == 0)
-            killed += kill(pid, SIGKILL) == 0;
+            killed += send_signal(pid, SIGKILL) == 0;
         if (file != NULL)
             fclose(file);
     }
@@ -621,7 +621,7 @@ Test(keeper, a_main_process_that_leaves_others_behind, .timeout = 60)
     cr_assert_eq(stage.news.wait_status, 0);
     char text[64];
     read_file(&stage, text, sizeof(text));
-    cr_assert_eq(kill((pid_t)atoi(text), 0), 0, "still alive, and the keeper says nothing yet");
+    cr_assert_eq(send_signal((pid_t)atoi(text), 0), 0, "still alive, and the keeper says nothing yet");
     cr_assert_eq(keeper_receive(&stage.keeper, &stage.news), -EAGAIN);
     order(&stage, KEEPER_KILL);
     expect_end(&stage);
@@ -652,7 +652,7 @@ Test(keeper, a_killed_supervisor_leaves_nothing, .timeout = 60)
             pause();
     }
     await_word(&stage, "ready\n");
-    cr_assert_eq(kill(supervisor, SIGKILL), 0);
+    cr_assert_eq(send_signal(supervisor, SIGKILL), 0);
     cr_assert_eq(waitpid(supervisor, NULL, 0), supervisor);
     stage_close(&stage); /* the keeper is this process's child now, and goes with its tree */
 }
