@@ -255,7 +255,8 @@ size_t log_format_line(char *line, const struct log_origin *origin, enum log_lev
     bool cut = false;
 
     for (; fields->kind != LOG_KIND_END; fields++)
-        cut = !append_field(line, &used, fields) || cut;
+        if (fields->kind != LOG_KIND_ERRNO || fields->value.number != 0)
+            cut = !append_field(line, &used, fields) || cut;
     if (cut) {
         memcpy(line + used, CUT_FIELD, sizeof(CUT_FIELD) - 1);
         used += sizeof(CUT_FIELD) - 1;

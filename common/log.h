@@ -57,7 +57,8 @@ struct log_field {
 /* Nanoseconds, printed as "1m30s". */
 #define LOG_DURATION(k, v)                                                                                   \
     ((struct log_field){.key = "" k "", .kind = LOG_KIND_DURATION, .value.number = (v)})
-/* error="No such file or directory", from an errno or its negative. */
+/* error="No such file or directory", from an errno or its negative; 0, where there was none, leaves it out.
+ */
 #define LOG_ERRNO(v) ((struct log_field){.key = "error", .kind = LOG_KIND_ERRNO, .value.number = (v)})
 /* k=<redacted>: says that there was a value without ever having it in hand. */
 #define LOG_SECRET(k) ((struct log_field){.key = "" k "", .kind = LOG_KIND_SECRET})

@@ -1,6 +1,6 @@
 /*
  * Prints the world that a program finds itself in, one fact a line: arguments, environment, ids, signals,
- * descriptors, limits. "end of world" is the last line.
+ * descriptors, limits, death signal. "end of world" is the last line.
  */
 #include <dirent.h>
 #include <grp.h>
@@ -51,7 +51,9 @@ static void show_status(void)
     struct rlimit core;
     if (getrlimit(RLIMIT_CORE, &core) == 0)
         printf("core %llu %llu\n", (unsigned long long)core.rlim_cur, (unsigned long long)core.rlim_max);
-    printf("dumpable %d\n", prctl(PR_GET_DUMPABLE));
+    int death_signal = 0;
+    prctl(PR_GET_PDEATHSIG, &death_signal);
+    printf("death signal %d\ndumpable %d\n", death_signal, prctl(PR_GET_DUMPABLE));
 }
 
 static void show_descriptors(void)

@@ -18,6 +18,7 @@
 #include "common/config.h"
 #include "common/helper.h"
 #include "common/loop.h"
+#include "tests/send_signal.h"
 
 enum { DEADLINE_MS = 15000, GENERATION = 7 };
 
@@ -284,7 +285,7 @@ static int wait_for_exit(struct script *script)
     int status = 0;
     while (waitpid(script->pid, &status, WNOHANG) == 0) {
         if (loop_now() >= deadline) {
-            kill(script->pid, SIGKILL);
+            send_signal(script->pid, SIGKILL);
             waitpid(script->pid, &status, 0);
             fail(script, "agent-client does not end");
         }

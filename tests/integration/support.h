@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "tests/devagent/devagent.h"
+#include "tests/send_signal.h"
 
 /*
  * What the integration tests share: an agent with the real supervisor under it, short forms of what nearly
@@ -66,8 +67,8 @@ void agent_drop(struct devagent *agent);
 _Noreturn void fail_with_story(struct devagent *agent, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The pid of the executor's child with this comm or title prefix ("agent-client", "keeper"), waited for; 0
- * when none came. */
+/* The pid of the executor's child whose title begins so ("agent-client", "keeper: t"), waited for; fails the
+ * test when none comes. */
 pid_t wait_child(struct devagent *agent, const char *title);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/frame.h"
 #include "common/loop.h"
 #include "tests/integration/script.h"
+#include "tests/send_signal.h"
 
 #define CAUSE(name) BULKHEAD__DISCONNECTED__CAUSE__##name
 #define STATE(name) MESOS__V1__TASK_STATE__TASK_##name
@@ -777,7 +778,7 @@ Test(agent_client, a_wrong_token_is_unauthorized)
     char *log = script_log(script);
     cr_assert_null(strstr(log, "wrong.words.here"), "the token is in the log");
     free(log);
-    cr_assert_eq(kill(script->pid, SIGTERM), 0);
+    cr_assert_eq(send_signal(script->pid, SIGTERM), 0);
     script_end_failed(script);
 }
 
@@ -848,7 +849,7 @@ Test(agent_client, a_certificate_that_no_authority_gave_is_refused)
     struct script *script = script_start(&options, extra);
     script_expect_disconnect(script, CAUSE(REFUSED));
     cr_assert_eq(devagent_call_count(script->agent), 0);
-    cr_assert_eq(kill(script->pid, SIGTERM), 0);
+    cr_assert_eq(send_signal(script->pid, SIGTERM), 0);
     script_end_failed(script);
 }
 

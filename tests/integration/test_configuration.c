@@ -316,20 +316,20 @@ static void starts_with_arguments(const char *const argv[], bool debug)
     conversation_end(agent, 0);
 }
 
-#define SUPERVISOR TEST_BIN_DIR "/supervisor"
+static const char supervisor[] = TEST_BIN_DIR "/supervisor";
 
 Test(configuration, arguments_under_an_agent_are_the_tasks)
 {
-    starts_with_arguments((const char *const[]){SUPERVISOR, "--help", NULL}, false);
-    starts_with_arguments((const char *const[]){SUPERVISOR, "--version", NULL}, false);
-    starts_with_arguments((const char *const[]){SUPERVISOR, "-x", "--debug", "-debug", NULL}, false);
-    starts_with_arguments((const char *const[]){SUPERVISOR, "", "a b", NULL}, false);
+    starts_with_arguments((const char *const[]){supervisor, "--help", NULL}, false);
+    starts_with_arguments((const char *const[]){supervisor, "--version", NULL}, false);
+    starts_with_arguments((const char *const[]){supervisor, "-x", "--debug", "-debug", NULL}, false);
+    starts_with_arguments((const char *const[]){supervisor, "", "a b", NULL}, false);
 }
 
 Test(configuration, debug_as_the_first_word)
 {
-    starts_with_arguments((const char *const[]){SUPERVISOR, "-debug", NULL}, true);
-    starts_with_arguments((const char *const[]){SUPERVISOR, "-debug", "sleep", "100", NULL}, true);
+    starts_with_arguments((const char *const[]){supervisor, "-debug", NULL}, true);
+    starts_with_arguments((const char *const[]){supervisor, "-debug", "sleep", "100", NULL}, true);
 }
 
 /* ---- secrets ---- */
@@ -439,7 +439,7 @@ Test(configuration, secrets_are_still_there_for_a_new_agent_client)
     options.environment = secret_environment;
     struct devagent *agent = agent_begin_task(&options, "t", "exec sleep 100");
     for (size_t i = 2; i <= 3; i++) {
-        kill(wait_child(agent, "agent-client"), SIGKILL);
+        send_signal(wait_child(agent, "agent-client"), SIGKILL);
         await_subscribed(agent, i);
         expect_clean_processes(agent, 4);
     }
@@ -466,7 +466,7 @@ Test(configuration, every_line_of_every_process_is_a_log_line)
     devagent_kill(agent, "another\r\nlevel=error", -1);
     expect_state(agent, "another\r\nlevel=error", KILLED);
     devagent_send_error(agent, "words\nlevel=error");
-    kill(wait_child(agent, "agent-client"), SIGKILL);
+    send_signal(wait_child(agent, "agent-client"), SIGKILL);
     await_subscribed(agent, 2);
     devagent_add_fault(agent, &(struct devagent_fault){.kind = DEVAGENT_FAULT_STATUS,
                                                        .calls = DEVAGENT_CALL_SUBSCRIBE,

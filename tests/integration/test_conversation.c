@@ -288,8 +288,8 @@ Test(conversation, a_launch_of_what_is_no_task_ends_the_connection)
 Test(conversation, events_without_a_body_are_skipped_or_end_the_connection)
 {
     struct devagent *agent = agent_begin_task(NULL, "t", UNTIL_GO(0));
-    for (unsigned char type = EVENT(SUBSCRIBED); type <= EVENT(HEARTBEAT); type++) {
-        const unsigned char bytes[] = {0x08, type};
+    for (int type = EVENT(SUBSCRIBED); type <= EVENT(HEARTBEAT); type++) {
+        const unsigned char bytes[] = {0x08, (unsigned char)type};
         if (type == EVENT(SHUTDOWN))
             continue;
         await_subscribed(agent, 1);

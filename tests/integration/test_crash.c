@@ -9,7 +9,7 @@
 
 static void kill_supervisor(struct devagent *agent)
 {
-    cr_assert_eq(kill(devagent_executor_pid(agent), SIGKILL), 0);
+    cr_assert_eq(send_signal(devagent_executor_pid(agent), SIGKILL), 0);
 }
 
 Test(crash, titles_say_role_and_state)
@@ -98,7 +98,7 @@ Test(crash, a_killed_keeper_ends_its_task)
     devagent_launch_command(agent, "two", "exec " HELPER("daemonise") " ghost-two 5 stay");
     expect_pid(agent, "ghost-one ready");
     expect_pid(agent, "ghost-two ready");
-    cr_assert_eq(kill(wait_child(agent, "keeper: one"), SIGKILL), 0);
+    cr_assert_eq(send_signal(wait_child(agent, "keeper: one"), SIGKILL), 0);
     expect_message(agent, expect_state(agent, "one", FAILED), "keeper was killed by signal 9");
     cr_assert_eq(count_named(agent, "ghost-one"), 0, "the update came before the daemons were gone");
     cr_assert_eq(count_named(agent, "ghost-two"), 5);
@@ -113,7 +113,7 @@ Test(crash, a_killed_keeper_of_a_fork_storm)
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "t", "exec " HELPER("fork_storm") " 4");
     expect_pid(agent, "storm ready");
-    cr_assert_eq(kill(wait_child(agent, "keeper: t"), SIGKILL), 0);
+    cr_assert_eq(send_signal(wait_child(agent, "keeper: t"), SIGKILL), 0);
     expect_message(agent, expect_state(agent, "t", FAILED), "keeper");
     cr_assert_eq(count_named(agent, "fork_storm"), 0);
     agent_end(agent, 0);
@@ -127,7 +127,7 @@ Test(crash, a_killed_keeper_in_the_middle_of_a_kill)
     expect_pid(agent, "me ready");
     devagent_kill(agent, "t", 60000);
     expect_file(agent, "stdout", "me heard TERM");
-    cr_assert_eq(kill(wait_child(agent, "keeper: t"), SIGKILL), 0);
+    cr_assert_eq(send_signal(wait_child(agent, "keeper: t"), SIGKILL), 0);
     expect_state(agent, "t", KILLED);
     expect_states(agent, "t", "STARTING RUNNING KILLED");
     agent_end(agent, 0);
@@ -140,7 +140,7 @@ Test(crash, a_keeper_does_not_mind_SIGTERM)
     pid_t keeper = wait_child(agent, "keeper: t");
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGALRM, SIGPIPE};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        cr_assert_eq(kill(keeper, numbers[i]), 0);
+        cr_assert_eq(send_signal(keeper, numbers[i]), 0);
     devagent_kill(agent, "t", -1);
     expect_state(agent, "t", KILLED);
     expect_states(agent, "t", "STARTING RUNNING KILLED");
@@ -150,7 +150,7 @@ Test(crash, a_keeper_does_not_mind_SIGTERM)
 Test(crash, a_stopped_keeper_still_kills)
 {
     struct devagent *agent = agent_begin_task(NULL, "t", "exec sleep 100");
-    cr_assert_eq(kill(wait_child(agent, "keeper: t"), SIGSTOP), 0);
+    cr_assert_eq(send_signal(wait_child(agent, "keeper: t"), SIGSTOP), 0);
     devagent_kill(agent, "t", -1);
     expect_state(agent, "t", KILLED);
     agent_end(agent, 0);
@@ -164,7 +164,7 @@ Test(crash, a_keeper_stopped_over_and_over_tells_of_the_exit)
     pid_t keeper = wait_child(agent, "keeper: t");
     devagent_launch_command(agent, "push", "echo >go");
     for (int i = 0; i < 10; i++) {
-        kill(keeper, SIGSTOP);
+        send_signal(keeper, SIGSTOP);
         devagent_pump(agent, 2);
     }
     expect_message(agent, expect_state(agent, "t", FAILED), "code 3");

@@ -171,7 +171,7 @@ Test(descendants, what_cannot_be_killed_is_named)
     devagent_kill(agent, "t", 0);
     expect_named_in_update(agent, pid);
     cr_assert_eq(devagent_wait_exit(agent, DEADLINE_MS), 0, "the executor did not leave");
-    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(send_signal(pid, SIGKILL), 0);
     agent_end(agent, 1);
 }
 
@@ -185,7 +185,7 @@ Test(descendants, what_cannot_be_killed_does_not_hold_up_a_shutdown)
     expect_named_in_update(agent, pid);
     cr_assert_eq(devagent_wait_exit(agent, DEADLINE_MS), 0, "the executor did not leave");
     cr_assert_null(devagent_destroyed(agent), "%s", devagent_destroyed(agent));
-    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(send_signal(pid, SIGKILL), 0);
     agent_end(agent, 1);
 }
 
@@ -202,6 +202,6 @@ Test(descendants, what_cannot_be_killed_does_not_protect_others)
     devagent_kill(agent, "two", -1);
     expect_state(agent, "two", KILLED);
     cr_assert_eq(devagent_wait_exit(agent, DEADLINE_MS), 0, "the executor did not leave");
-    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(send_signal(pid, SIGKILL), 0);
     agent_end(agent, 1);
 }

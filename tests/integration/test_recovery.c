@@ -469,7 +469,7 @@ static void tries_again_and_again(const struct devagent_options *options, unsign
     cr_assert_leq(count_log(agent, "level=warning"), 2, "each attempt was a warning");
     cr_assert_eq(count_log(agent, devagent_token(agent)), 0, "the token is in the log");
     expect_logfmt(agent);
-    cr_assert_eq(kill(devagent_executor_pid(agent), SIGTERM), 0);
+    cr_assert_eq(send_signal(devagent_executor_pid(agent), SIGTERM), 0);
     cr_assert_eq(devagent_wait_exit(agent, DEADLINE_MS), 0);
     cr_assert_eq(devagent_left_behind(agent), 0);
     agent_drop(agent);
@@ -555,7 +555,7 @@ Test(recovery, tls_with_a_certificate_that_nobody_trusts)
     devagent_run_for(agent, 300);
     cr_assert_eq(devagent_call_count(agent), 0, "a call, and the token with it, went to a stranger");
     expect_logfmt(agent);
-    cr_assert_eq(kill(devagent_executor_pid(agent), SIGTERM), 0);
+    cr_assert_eq(send_signal(devagent_executor_pid(agent), SIGTERM), 0);
     conversation_end(agent, 0);
 }
 

@@ -30,7 +30,7 @@ static void expect_killed(struct devagent *agent, const char *words)
 
 static void signal_executor(struct devagent *agent, int number)
 {
-    cr_assert_eq(kill(devagent_executor_pid(agent), number), 0);
+    cr_assert_eq(send_signal(devagent_executor_pid(agent), number), 0);
 }
 
 /* ---- SHUTDOWN ---- */

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/send_signal.h"
+
 /* What tests of processes and descriptors share: waiting for a condition, and the counts that show a leak. */
 
 enum { SUPPORT_DEADLINE_SECONDS = 30 };

@@ -39,6 +39,7 @@
 #include "common/helper.h"
 #include "common/landlock.h"
 #include "common/privilege.h"
+#include "tests/send_signal.h"
 
 enum { SECONDS_MAX = 20, EXIT_UNCONFINED = 120, EXIT_SIGNALLED = 256 };
 
@@ -125,7 +126,7 @@ static pid_t start_victim(void)
 
 static void end_victim(pid_t pid)
 {
-    kill(pid, SIGKILL);
+    send_signal(pid, SIGKILL);
     collect(pid);
 }
 

@@ -51,6 +51,7 @@ Test(log, fields_of_every_kind)
               "raw=\"a\\u0000b\" least=-9223372036854775808\n");
     cr_assert_str_eq(FORMAT("x", LOG_ERRNO(EPIPE)), START "msg=x error=\"Broken pipe\"\n");
     cr_assert_str_eq(FORMAT("x", LOG_ERRNO(99999)), START "msg=x error=\"error 99999\"\n");
+    cr_assert_str_eq(FORMAT("x", LOG_ERRNO(0), LOG_INT("n", 1)), START "msg=x n=1\n");
 }
 
 Test(log, values_are_quoted_and_escaped)

@@ -466,7 +466,7 @@ Test(tree, kill_reaches_the_stopped_and_the_deaf, .timeout = 60)
     start(board, 3, daemonise);
     for (int i = 0; i < 4; i++)
         entered(board, i);
-    kill(stopped, SIGSTOP);
+    send_signal(stopped, SIGSTOP);
     struct tree tree;
     tree_init(&tree, getpid());
     cr_assert_eq(tree_kill(&tree), 4);
