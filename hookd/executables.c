@@ -35,7 +35,7 @@
 enum {
     VARIABLE_LINE_MAX = 60 * 1024, /* with its name it has to fit into a worker's frame */
     SHOWN_LINE_MAX = 1024,
-    SHOWN_MAX = 1024 * 1024,        /* bytes of one program's lines; the rest is read and not shown */
+    SHOWN_MAX = 1024 * 1024, /* bytes of one program's lines as written; the rest is read and not shown */
     PRINTED_MAX = 16 * 1024 * 1024, /* it is killed then */
     VARIABLES_PRINTED_MAX = 1024 * 1024,
     PROBLEM_SIZE = 256,
@@ -88,8 +88,9 @@ static void show_line(void *arg, const char *line, size_t length, bool is_cut)
     char shown[SHOWN_LINE_MAX * 4 + 512];
     if (self->shown > SHOWN_MAX)
         return;
-    write_whole(shown, lines_format(shown, sizeof(shown), self->name, line, length));
-    self->shown += length + 1;
+    size_t size = lines_format(shown, sizeof(shown), self->name, line, length);
+    write_whole(shown, size);
+    self->shown += size; /* with the name: of short lines that is most */
     if (self->shown > SHOWN_MAX)
         write_whole(shown, lines_format(shown, sizeof(shown), self->name, rest, sizeof(rest) - 1));
 }

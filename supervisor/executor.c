@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bsd/unistd.h>
@@ -576,6 +577,26 @@ static void await_helper(const struct executor *self, pid_t pid)
                 continue;
 }
 
+static bool nobody_is_known(void *arg, pid_t pid)
+{
+    (void)arg;
+    (void)pid;
+    return false;
+}
+
+/* What helpers have left to us would be nobody's after us. A helper that forks without end is dead by now. */
+static void kill_strays(void)
+{
+    int64_t end = loop_now() + LAST_WAIT;
+    for (;;) {
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            continue;
+        if (strays_kill(nobody_is_known, NULL) <= 0 || loop_now() >= end)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = LOOP_MS}, NULL);
+    }
+}
+
 static void tear_down(struct executor *self)
 {
     if (self->loop == NULL)
@@ -592,6 +613,7 @@ static void tear_down(struct executor *self)
     hooks_free(self->hooks);
     await_helper(self, agent_client);
     await_helper(self, hookd);
+    kill_strays();
     ledger_clear(&self->ledger);
     if (self->signals >= 0)
         close(self->signals);
