@@ -96,6 +96,7 @@ Test(crash, a_killed_keeper_ends_its_task)
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "one", "exec " HELPER("daemonise") " ghost-one 5 stay");
     devagent_launch_command(agent, "two", "exec " HELPER("daemonise") " ghost-two 5 stay");
+    expect_state(agent, "two", RUNNING);
     expect_pid(agent, "ghost-one ready");
     expect_pid(agent, "ghost-two ready");
     cr_assert_eq(send_signal(wait_child(agent, "keeper: one"), SIGKILL), 0);
@@ -124,6 +125,7 @@ Test(crash, a_killed_keeper_in_the_middle_of_a_kill)
 {
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "t", "exec " HELPER("hear") " me ignore");
+    expect_state(agent, "t", RUNNING);
     expect_pid(agent, "me ready");
     devagent_kill(agent, "t", 60000);
     expect_file(agent, "stdout", "me heard TERM");

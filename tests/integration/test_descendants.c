@@ -69,6 +69,7 @@ Test(descendants, daemons_of_another_task_are_untouched)
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "one", "exec " HELPER("daemonise") " ghost-one 3 stay");
     devagent_launch_command(agent, "two", "exec " HELPER("daemonise") " ghost-two 3 stay");
+    expect_state(agent, "two", RUNNING);
     expect_pid(agent, "ghost-one ready");
     expect_pid(agent, "ghost-two ready");
     devagent_kill(agent, "one", 0);

@@ -78,6 +78,7 @@ Test(end, TASK_KILLING_for_who_knows_it)
 {
     struct devagent *agent = agent_begin_with_killing();
     devagent_launch_command(agent, "t", HELPER("hear") " me");
+    expect_state(agent, "t", RUNNING);
     expect_pid(agent, "me ready");
     devagent_kill(agent, "t", -1);
     expect_state(agent, "t", KILLED);
@@ -98,6 +99,7 @@ Test(end, TASK_KILLING_comes_once)
 {
     struct devagent *agent = agent_begin_with_killing();
     devagent_launch_command(agent, "t", HELPER("hear") " me ignore");
+    expect_state(agent, "t", RUNNING);
     expect_pid(agent, "me ready");
     devagent_kill(agent, "t", 60000);
     devagent_kill(agent, "t", 50000);
@@ -112,6 +114,7 @@ Test(end, code_0_during_a_kill_is_killed)
 {
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "t", "exec " HELPER("hear") " me");
+    expect_state(agent, "t", RUNNING);
     expect_pid(agent, "me ready");
     devagent_kill(agent, "t", -1);
     expect_message(agent, expect_state(agent, "t", KILLED), "code 0");
@@ -123,6 +126,7 @@ Test(end, another_code_during_a_kill_is_killed)
 {
     struct devagent *agent = agent_begin(NULL);
     devagent_launch_command(agent, "t", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done");
+    expect_state(agent, "t", RUNNING);
     expect_file(agent, "stdout", "ready");
     devagent_kill(agent, "t", -1);
     expect_message(agent, expect_state(agent, "t", KILLED), "code 9");
@@ -138,7 +142,7 @@ Test(end, the_time_limit)
     struct devagent *agent = agent_begin_with_killing();
     launch_json(agent,
                 "{'task_id': {'value': 't'}, 'command': {'value': '%s me ignore'}, "
-                "'max_completion_time': {'nanoseconds': 400000000}, "
+                "'max_completion_time': {'nanoseconds': 1500000000}, "
                 "'kill_policy': {'grace_period': {'nanoseconds': 60000000000}}}",
                 HELPER("hear"));
     const struct devagent_update *update = expect_state(agent, "t", FAILED);
@@ -164,9 +168,9 @@ Test(end, finished_before_the_time_limit)
 {
     struct devagent *agent = agent_begin_task(NULL, "other", "exec sleep 100");
     launch_json(agent, "{'task_id': {'value': 't'}, 'command': {'value': 'true'}, "
-                       "'max_completion_time': {'nanoseconds': 200000000}}");
+                       "'max_completion_time': {'nanoseconds': 1500000000}}");
     expect_state(agent, "t", FINISHED);
-    devagent_run_for(agent, 250); /* nothing comes after it */
+    devagent_run_for(agent, 1600); /* nothing comes after it */
     expect_states(agent, "t", "STARTING RUNNING FINISHED");
     devagent_kill(agent, "other", 0);
     expect_state(agent, "other", KILLED);
@@ -191,10 +195,10 @@ Test(end, the_time_limit_during_a_kill)
     struct devagent *agent = agent_begin(NULL);
     launch_json(agent,
                 "{'task_id': {'value': 't'}, 'command': {'value': 'exec %s me ignore'}, "
-                "'max_completion_time': {'nanoseconds': 1000000000}}",
+                "'max_completion_time': {'nanoseconds': 2000000000}}",
                 HELPER("hear"));
     expect_pid(agent, "me ready");
-    devagent_kill(agent, "t", 1500);
+    devagent_kill(agent, "t", 2500);
     const struct devagent_update *update = expect_state(agent, "t", KILLED);
     cr_assert_not(update->has_reason);
     agent_end(agent, 0);
