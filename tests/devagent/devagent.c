@@ -328,14 +328,37 @@ void devagent_run_for(struct devagent *agent, int64_t span_ms)
     (void)devagent_run_until(agent, never, NULL, span_ms);
 }
 
-static bool has_subscribes(struct devagent *agent, void *count)
+struct wanted_count {
+    size_t (*count)(const struct devagent *agent);
+    size_t wanted;
+};
+
+static bool has_count(struct devagent *agent, void *arg)
 {
-    return agent->subscribes.count >= *(const size_t *)count;
+    const struct wanted_count *wanted = arg;
+    return wanted->count(agent) >= wanted->wanted;
+}
+
+static int wait_count(struct devagent *agent, size_t (*count)(const struct devagent *agent), size_t wanted,
+                      int64_t timeout_ms)
+{
+    struct wanted_count arg = {.count = count, .wanted = wanted};
+    return devagent_run_until(agent, has_count, &arg, timeout_ms);
 }
 
 int devagent_wait_subscribes(struct devagent *agent, size_t count, int64_t timeout_ms)
 {
-    return devagent_run_until(agent, has_subscribes, &count, timeout_ms);
+    return wait_count(agent, devagent_subscribe_count, count, timeout_ms);
+}
+
+int devagent_wait_updates(struct devagent *agent, size_t count, int64_t timeout_ms)
+{
+    return wait_count(agent, devagent_update_count, count, timeout_ms);
+}
+
+int devagent_wait_calls(struct devagent *agent, size_t count, int64_t timeout_ms)
+{
+    return wait_count(agent, devagent_call_count, count, timeout_ms);
 }
 
 static bool is_subscribed(struct devagent *agent, void *arg)
@@ -347,26 +370,6 @@ static bool is_subscribed(struct devagent *agent, void *arg)
 int devagent_wait_subscribed(struct devagent *agent, int64_t timeout_ms)
 {
     return devagent_run_until(agent, is_subscribed, NULL, timeout_ms);
-}
-
-static bool has_updates(struct devagent *agent, void *count)
-{
-    return agent->updates.count >= *(const size_t *)count;
-}
-
-int devagent_wait_updates(struct devagent *agent, size_t count, int64_t timeout_ms)
-{
-    return devagent_run_until(agent, has_updates, &count, timeout_ms);
-}
-
-static bool has_calls(struct devagent *agent, void *count)
-{
-    return agent->calls.count >= *(const size_t *)count;
-}
-
-int devagent_wait_calls(struct devagent *agent, size_t count, int64_t timeout_ms)
-{
-    return devagent_run_until(agent, has_calls, &count, timeout_ms);
 }
 
 static bool has_exited(struct devagent *agent, void *arg)
