@@ -258,7 +258,8 @@ static const struct role {
     struct group groups[4];
 } roles[] = {
     {"agent_client_filter", {GROUP(library_rules), GROUP(file_rules), GROUP(network_rules)}},
-    {"hookd_worker_filter", {GROUP(library_rules), GROUP(file_rules), GROUP(network_rules), GROUP(unix_rules)}},
+    {"hookd_worker_filter",
+     {GROUP(library_rules), GROUP(file_rules), GROUP(network_rules), GROUP(unix_rules)}},
 };
 
 static _Noreturn void fail(const char *what, int error)

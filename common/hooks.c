@@ -7,7 +7,6 @@
 
 #define EVENT(name) (1u << BULKHEAD__HOOK_RUN__EVENT__##name)
 
-
 static bool consul_is_enabled(const struct config *config)
 {
     return config_bool(config, CONFIG_CONSUL_HOOK_ENABLED);
@@ -31,7 +30,8 @@ static const struct row {
     unsigned events;
 } rows[HOOK_COUNT] = {
     [HOOK_VAAS] = {"vaas", vaas_is_enabled, "director", EVENT(AFTER_TASK_HEALTHY) | EVENT(BEFORE_TERMINATE)},
-    [HOOK_CONSUL] = {"consul", consul_is_enabled, "consul", EVENT(AFTER_TASK_HEALTHY) | EVENT(BEFORE_TERMINATE)},
+    [HOOK_CONSUL] = {"consul", consul_is_enabled, "consul",
+                     EVENT(AFTER_TASK_HEALTHY) | EVENT(BEFORE_TERMINATE)},
     [HOOK_EXECUTABLES] = {"executables", executables_are_enabled, NULL,
                           EVENT(BEFORE_TASK_START) | EVENT(AFTER_TASK_START) | EVENT(AFTER_TASK_HEALTHY) |
                               EVENT(BEFORE_TERMINATE)},

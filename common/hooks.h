@@ -8,15 +8,10 @@
 #include "proto/bulkhead.pb-c.h"
 
 /*
- * Which hooks apply to a task: known to the supervisor, which starts hookd only when one does, and to hookd, which runs
- * them. The order here is the order in which they run.
+ * Which hooks apply to a task: known to the supervisor, which starts hookd only when one does, and to hookd,
+ * which runs them. The order here is the order in which they run.
  */
-enum hook_id {
-    HOOK_VAAS,
-    HOOK_CONSUL,
-    HOOK_EXECUTABLES,
-    HOOK_COUNT
-};
+enum hook_id { HOOK_VAAS, HOOK_CONSUL, HOOK_EXECUTABLES, HOOK_COUNT };
 
 /* "vaas", "consul", "executables": what results and records carry. Pure. */
 const char *hook_name(enum hook_id id);
@@ -28,7 +23,8 @@ bool hook_applies(enum hook_id id, const struct config *config, const Bulkhead__
 /* Whether any hook does. Pure. */
 bool hooks_apply(const struct config *config, const Bulkhead__Task *task, Bulkhead__HookRun__Event event);
 
-/* The value of a task's label, or NULL when it has none of this name; a label without a value counts as "". Pure. */
+/* The value of a task's label, or NULL when it has none of this name; a label without a value counts as "".
+ * Pure. */
 const char *task_label(const Bulkhead__Task *task, const char *key);
 
 #endif

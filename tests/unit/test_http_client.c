@@ -94,7 +94,7 @@ Test(http_client, an_error_status_is_an_answer)
 Test(http_client, follows_no_redirect)
 {
     struct loopback server = loopback_start(echo, NULL);
-    char text[256];
+    char text[1200];
     snprintf(text, sizeof(text), "HTTP/1.1 301 Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
              loopback_url(&server, "/elsewhere"));
     const struct script script = {text, false};

@@ -19,7 +19,8 @@
 
 static const struct life_terms all_terms = {
     .grace = 5 * SECOND,
-    .hooks_timeout = 10 * SECOND, .start_hooks_timeout = 10 * SECOND,
+    .hooks_timeout = 10 * SECOND,
+    .start_hooks_timeout = 10 * SECOND,
     .drain_delay = 2 * SECOND,
     .start_timeout = 30 * SECOND,
     .max_completion_time = 60 * SECOND,
@@ -336,7 +337,8 @@ Test(life, under_an_end_hooks_and_drain_have_what_is_not_the_tasks_share)
         {2, 5000, 1},       /* half of next to nothing */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct life life = running(&(struct life_terms){.hooks_timeout = 60 * SECOND, .start_hooks_timeout = 60 * SECOND,
+        struct life life = running(&(struct life_terms){.hooks_timeout = 60 * SECOND,
+                                                        .start_hooks_timeout = 60 * SECOND,
                                                         .drain_delay = 60 * SECOND,
                                                         .max_completion_time = -1,
                                                         .end_hooks = true});
@@ -349,7 +351,8 @@ Test(life, under_an_end_hooks_and_drain_have_what_is_not_the_tasks_share)
 Test(life, the_drain_delay_does_not_eat_the_tasks_share)
 {
     struct life life = running(&(struct life_terms){.grace = 5 * SECOND,
-                                                    .hooks_timeout = 60 * SECOND, .start_hooks_timeout = 60 * SECOND,
+                                                    .hooks_timeout = 60 * SECOND,
+                                                    .start_hooks_timeout = 60 * SECOND,
                                                     .drain_delay = 60 * SECOND,
                                                     .max_completion_time = -1,
                                                     .end_hooks = true});
@@ -368,8 +371,11 @@ Test(life, the_drain_delay_does_not_eat_the_tasks_share)
 
 Test(life, the_grace_counts_from_sigterm_and_stops_at_the_end)
 {
-    struct life life = running(&(struct life_terms){
-        .grace = 5 * SECOND, .hooks_timeout = 10 * SECOND, .start_hooks_timeout = 10 * SECOND, .max_completion_time = -1, .end_hooks = true});
+    struct life life = running(&(struct life_terms){.grace = 5 * SECOND,
+                                                    .hooks_timeout = 10 * SECOND,
+                                                    .start_hooks_timeout = 10 * SECOND,
+                                                    .max_completion_time = -1,
+                                                    .end_hooks = true});
     struct life ended = life;
     step(&life, NOW, kill_with(NOW, -1, 0));
     unsigned actions =
@@ -400,7 +406,8 @@ Test(life, an_end_that_is_past_kills_at_once)
 Test(life, no_grace_kills_at_once_and_does_not_drain)
 {
     struct life life = running(&(struct life_terms){.grace = 5 * SECOND,
-                                                    .hooks_timeout = SECOND, .start_hooks_timeout = SECOND,
+                                                    .hooks_timeout = SECOND,
+                                                    .start_hooks_timeout = SECOND,
                                                     .drain_delay = SECOND,
                                                     .max_completion_time = -1,
                                                     .end_hooks = true});
@@ -414,7 +421,8 @@ Test(life, no_grace_kills_at_once_and_does_not_drain)
 Test(life, max_completion_time_counts_from_the_fork_and_has_no_grace)
 {
     struct life life = life_begin(&(struct life_terms){.grace = 5 * SECOND,
-                                                       .hooks_timeout = SECOND, .start_hooks_timeout = SECOND,
+                                                       .hooks_timeout = SECOND,
+                                                       .start_hooks_timeout = SECOND,
                                                        .max_completion_time = 60 * SECOND,
                                                        .start_hooks = true});
     step(&life, NOW, (struct life_event){.type = LIFE_LAUNCH, .valid = true});
@@ -463,7 +471,8 @@ Test(life, a_later_end_shortens_the_wait_for_what_cannot_be_killed)
 Test(life, spans_of_centuries_do_not_overflow)
 {
     struct life life = running(&(struct life_terms){.grace = CENTURIES,
-                                                    .hooks_timeout = CENTURIES, .start_hooks_timeout = CENTURIES,
+                                                    .hooks_timeout = CENTURIES,
+                                                    .start_hooks_timeout = CENTURIES,
                                                     .drain_delay = CENTURIES,
                                                     .start_timeout = CENTURIES,
                                                     .max_completion_time = CENTURIES,

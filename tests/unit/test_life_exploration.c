@@ -898,7 +898,8 @@ static struct life_terms combination(int number)
         .killing_update = number & 8,
         .grace = number & 16 ? GRACE : 0,
         .max_completion_time = completions[number / 32],
-        .hooks_timeout = HOOKS_TIMEOUT, .start_hooks_timeout = HOOKS_TIMEOUT,
+        .hooks_timeout = HOOKS_TIMEOUT,
+        .start_hooks_timeout = HOOKS_TIMEOUT,
         .start_timeout = START_TIMEOUT,
     };
 }
