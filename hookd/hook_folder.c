@@ -101,7 +101,8 @@ int hook_folder_open(const char *path, struct hook_folder *ret_folder, const cha
         hook_folder_clear(&folder);
         return r;
     }
-    qsort(folder.names, folder.count, sizeof(*folder.names), compare_names);
+    if (folder.count > 1) /* an empty folder has no list at all */
+        qsort(folder.names, folder.count, sizeof(*folder.names), compare_names);
     *ret_folder = folder;
     return 0;
 }

@@ -553,7 +553,10 @@ void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL)
         return;
-    while (jobs->first != NULL)
-        remove_job(jobs->first);
+    while (jobs->first != NULL) {
+        struct job *job = jobs->first;
+        jobs->first = job->next;
+        free_job(job);
+    }
     free(jobs);
 }

@@ -281,7 +281,7 @@ static int ask_over_tls(struct visit *visit)
 {
     char url[URL_SIZE];
     url_format(&visit->url, url);
-    int64_t longest = loop_now() + 24 * 3600 * LOOP_SECOND; /* stands for none */
+    int64_t longest = loop_now() + INT64_C(24) * 3600 * LOOP_SECOND; /* stands for none */
     const struct http_client_request request = {.method = "GET",
                                                 .url = url,
                                                 .deadline =
@@ -300,7 +300,7 @@ static int ask_over_tls(struct visit *visit)
         visit->answer.has_location =
             answer.location != NULL && strlen(answer.location) < HTTP_ANSWER_LOCATION_SIZE;
         if (visit->answer.has_location)
-            strcpy(visit->answer.location, answer.location);
+            snprintf(visit->answer.location, sizeof(visit->answer.location), "%s", answer.location);
     } else {
         fail_over_tls(visit, r, &answer);
     }

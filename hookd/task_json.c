@@ -11,17 +11,26 @@
 
 #include <json-c/json.h>
 
+/* How long the character is that begins with this byte, 0 when none does. */
+static size_t length_by_first(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first <= 0xdf)
+        return 2;
+    if (first >= 0xe0 && first <= 0xef)
+        return 3;
+    return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+}
+
 /* The length of the UTF-8 character (RFC 3629) that begins here, 0 when there is none. A NUL ends it like any
  * wrong byte. */
 static size_t character_length(const unsigned char *text)
 {
     unsigned char first = text[0];
-    if (first < 0x80)
+    size_t length = length_by_first(first);
+    if (length == 1)
         return 1;
-    size_t length = first >= 0xc2 && first <= 0xdf   ? 2
-                    : first >= 0xe0 && first <= 0xef ? 3
-                    : first >= 0xf0 && first <= 0xf4 ? 4
-                                                     : 0;
     unsigned char lowest = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
     unsigned char highest = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
     if (length == 0 || text[1] < lowest || text[1] > highest)

@@ -530,7 +530,7 @@ void hooks_free(struct hooks *hooks)
         return;
     while (hooks->jobs != NULL) {
         struct job *job = hooks->jobs;
-        take_out(job);
+        hooks->jobs = job->next;
         free_job(job);
     }
     compartment_free(hooks->compartment);

@@ -42,7 +42,10 @@ struct task {
     char *allocation_role;
     struct service *service; /* NULL for a task without hooks and checks */
     bool ran;                /* its first RUNNING was made */
-    int healthy;             /* as told last: 0, 1, -1 for never */
+    bool early_health;       /* results that came before it: they are told after it */
+    bool early_check;
+    char early_text[256];
+    int healthy; /* as told last: 0, 1, -1 for never */
     struct check_value check;
     struct keeper keeper;
     bool keeper_lost;
@@ -120,13 +123,6 @@ static void send_starting(struct task *task)
     say(task, MESOS__V1__TASK_STATE__TASK_STARTING, NULL);
 }
 
-static void send_running(struct task *task)
-{
-    task->ran = true;
-    say(task, MESOS__V1__TASK_STATE__TASK_RUNNING, NULL);
-    service_running(task->service);
-}
-
 /* Health and checks are told as further RUNNING updates, each with all that is known. */
 static void say_checked(struct task *task, int reason, const char *message)
 {
@@ -137,6 +133,28 @@ static void say_checked(struct task *task, int reason, const char *message)
                                               .check = task->check,
                                               .message = message,
                                               .mergeable = true});
+}
+
+/* What a probe without a delay has seen before the program ran is told after the first RUNNING, as everything
+ * later is. */
+static void send_running(struct task *task)
+{
+    int healthy = task->healthy;
+    struct check_value check = task->check;
+    task->healthy = -1;
+    task->check = (struct check_value){.type = check.type};
+    say(task, MESOS__V1__TASK_STATE__TASK_RUNNING, NULL);
+    task->ran = true;
+    if (task->early_health) {
+        task->healthy = healthy;
+        say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_HEALTH_CHECK_STATUS_UPDATED,
+                    task->early_text);
+    }
+    if (task->early_check) {
+        task->check = check;
+        say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_CHECK_STATUS_UPDATED, NULL);
+    }
+    service_running(task->service);
 }
 
 static void send_killing(struct task *task)
@@ -539,20 +557,25 @@ static void on_end_hooks_done(void *arg, bool success)
     step(task, (struct life_event){.type = success ? LIFE_HOOKS_DONE : LIFE_HOOKS_FAILED, .at_end = true});
 }
 
-/* Before the first RUNNING there is no update that could carry a verdict; it carries it itself. */
 static void on_health(void *arg, bool healthy, const char *text)
 {
     struct task *task = arg;
     task->healthy = healthy;
-    if (task->ran && !life_is_over(&task->life))
+    if (!task->ran) {
+        task->early_health = true;
+        snprintf(task->early_text, sizeof(task->early_text), "%s", text);
+    } else if (!life_is_over(&task->life)) {
         say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_HEALTH_CHECK_STATUS_UPDATED, text);
+    }
 }
 
 static void on_check(void *arg, struct check_value value)
 {
     struct task *task = arg;
     task->check = value;
-    if (task->ran && !life_is_over(&task->life))
+    if (!task->ran)
+        task->early_check = true;
+    else if (!life_is_over(&task->life))
         say_checked(task, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_CHECK_STATUS_UPDATED, NULL);
 }
 

@@ -49,8 +49,10 @@ static void make_folder(void)
     snprintf(folder_setting, sizeof(folder_setting), "ALLEGRO_EXECUTOR_HOOKS_DIR=%s", folder);
     snprintf(path, sizeof(path), "%s/10-hang", folder);
     FILE *file = fopen(path, "we");
-    if (file == NULL)
+    if (file == NULL) {
         bench_die(NULL, "cannot write a hook");
+        return;
+    }
     fputs("#!/bin/sh\ntrap '' TERM\n[ \"$1\" = BeforeTaskStart ] || exec sleep 1000\n", file);
     if (fchmod(fileno(file), 0755) < 0 || fclose(file) != 0)
         bench_die(NULL, "cannot write a hook");

@@ -134,6 +134,14 @@ static bool has_requests(struct devagent *agent, void *arg)
     return wanted->web->words->requests >= wanted->count;
 }
 
+/* Waits for the first request, which may have come already. */
+static void expect_first_request(struct devagent *agent, const struct web *web)
+{
+    struct wanted_requests wanted = {web, 1};
+    if (!wait_until(agent, has_requests, &wanted))
+        fail_with_story(agent, "no request came");
+}
+
 /* Waits for so many more requests. */
 static void expect_requests(struct devagent *agent, const struct web *web, unsigned more)
 {
@@ -270,7 +278,7 @@ Test(health_checks, before_the_first_verdict_nothing_is_said_of_health)
     struct devagent *agent = begin();
     launch_http(agent, web.port, "/", ", " QUICK);
     cr_assert_not(expect_state(agent, "t", RUNNING)->has_healthy);
-    expect_requests(agent, &web, 1);
+    expect_first_request(agent, &web);
     devagent_kill(agent, "t", -1);
     cr_assert_not(expect_state(agent, "t", KILLED)->has_healthy);
     expect_states(agent, "t", "STARTING RUNNING KILLING KILLED");
@@ -736,7 +744,7 @@ static void expect_invalid(const char *fields, const char *sentence)
     cr_assert(update->has_reason);
     cr_assert_eq(update->reason, MESOS__V1__TASK_STATUS__REASON__REASON_TASK_INVALID);
     expect_message(agent, update, sentence);
-    expect_states(agent, "t", "FAILED");
+    expect_states(agent, "t", "STARTING FAILED");
     agent_end(agent, 0);
 }
 
@@ -767,7 +775,7 @@ Test(health_checks, probes_stop_at_the_kill)
     expect_health(agent, 0, true, "HTTP 200");
     expect_pid(agent, "me ready");
     web.words->answer = HANG;
-    expect_requests(agent, &web, 2);
+    expect_requests(agent, &web, 1);
     devagent_kill(agent, "t", 1000);
     expect_state(agent, "t", KILLING);
     unsigned requests = web.words->requests;

@@ -557,10 +557,10 @@ static void crash_worker(pid_t worker)
 
 static void speak_for(pid_t worker, const char *word)
 {
-    extern char **environ;
     char number[16];
     snprintf(number, sizeof(number), "%d", (int)worker);
-    const char *argv[] = {HELPER("misbehave"), "speak", number, word, NULL};
+    static const char program[] = HELPER("misbehave");
+    const char *argv[] = {program, "speak", number, word, NULL};
     pid_t pid;
     int wait_status;
     cr_assert_eq(posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ), 0);
