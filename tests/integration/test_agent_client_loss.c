@@ -36,7 +36,7 @@ static void hurt(struct devagent *agent, int signal_number)
 {
     pid_t pid = wait_child(agent, "agent-client");
     /* It may just have been replaced: then there is nothing to hurt. */
-    (void)send_signal(pid, signal_number);
+    send_signal(pid, signal_number);
 }
 
 /* Hurts agent-client, and is back when another is subscribed. */

@@ -116,7 +116,7 @@ static struct web web_start(int first_answer)
 static void web_stop(struct web *web)
 {
     if (web->pid > 1) {
-        kill(web->pid, SIGKILL);
+        send_signal(web->pid, SIGKILL);
         waitpid(web->pid, NULL, 0);
     }
     web->pid = 0;
@@ -799,7 +799,7 @@ Test(health_checks, hookd_is_killed_in_a_probe)
     expect_requests(agent, &web, 1);
     pid_t first = wait_child(agent, "hookd");
     web.words->answer = 200;
-    kill(first, SIGKILL);
+    send_signal(first, SIGKILL);
     expect_health(agent, 0, true, "HTTP 200");
     cr_assert_neq(wait_child(agent, "hookd"), first);
     expect_requests(agent, &web, 3);
@@ -815,7 +815,7 @@ Test(health_checks, hookd_is_killed_again_and_again)
     launch_http(agent, web.port, "/", ", " QUICK ", " NO_GRACE ", 'consecutive_failures': 1");
     expect_health(agent, 0, true, "HTTP 200");
     for (int i = 0; i < 5; i++) {
-        kill(wait_child(agent, "hookd"), SIGKILL);
+        send_signal(wait_child(agent, "hookd"), SIGKILL);
         expect_requests(agent, &web, 2);
     }
     expect_states(agent, "t", "STARTING RUNNING RUNNING");
@@ -833,7 +833,7 @@ Test(health_checks, hookd_is_stopped)
                 ", 'consecutive_failures': 1");
     expect_health(agent, 0, true, "HTTP 200");
     pid_t first = wait_child(agent, "hookd");
-    kill(first, SIGSTOP);
+    send_signal(first, SIGSTOP);
     expect_dead(agent, first);
     expect_requests(agent, &web, 3);
     expect_log(agent, "a probe had no result");
@@ -848,7 +848,7 @@ Test(health_checks, a_kill_while_hookd_is_stopped)
     struct devagent *agent = begin();
     launch_http(agent, web.port, "/", ", " QUICK);
     expect_requests(agent, &web, 1);
-    kill(wait_child(agent, "hookd"), SIGSTOP);
+    send_signal(wait_child(agent, "hookd"), SIGSTOP);
     devagent_kill(agent, "t", -1);
     expect_state(agent, "t", KILLED);
     expect_states(agent, "t", "STARTING RUNNING KILLING KILLED");

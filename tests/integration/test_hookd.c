@@ -12,6 +12,7 @@
 
 #include "common/loop.h"
 #include "tests/integration/hookd_script.h"
+#include "tests/send_signal.h"
 
 #define EVENT(name) BULKHEAD__HOOK_RUN__EVENT__##name
 
@@ -335,7 +336,7 @@ Test(hookd, survives_whatever_happens_to_a_worker)
                           "#!/bin/sh\ntrap '' TERM\n(setsid sleep 1000 &)\nwhile :; do sleep 100; done\n");
     for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         hookd_script_run(script, i + 1, EVENT(AFTER_TASK_START), cases[i].signal == SIGSTOP ? 1000 : 60000);
-        kill(find_worker(script), cases[i].signal);
+        send_signal(find_worker(script), cases[i].signal);
         const Bulkhead__HookResult *result = hookd_script_expect_result(script, i + 1);
         cr_assert_not(result->success);
         cr_assert_str_eq(result->text, cases[i].text);

@@ -17,6 +17,7 @@
 
 #include "common/loop.h"
 #include "tests/integration/hookd_script.h"
+#include "tests/send_signal.h"
 
 TestSuite(hookd_probe, .timeout = 60);
 
@@ -110,7 +111,7 @@ static struct server start_server(serve_fn serve)
 static void stop_server(const struct server *server)
 {
     cr_assert_gt(server->pid, 1);
-    kill(server->pid, SIGKILL);
+    send_signal(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
 }
 
@@ -402,7 +403,7 @@ Test(hookd_probe, takes_a_certificate_that_nobody_has_signed)
         hookd_script_send(script, MESSAGE_PROBE, &probe.base);
         result = hookd_script_expect_probe(script, probe.job);
     } while (!result->success && loop_now() < deadline);
-    kill(pid, SIGKILL);
+    send_signal(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     expect(result, true, 200, "HTTP 200 from 127.0.0.1:PORT/", port);
     hookd_script_end(script);
@@ -436,7 +437,7 @@ static void stop_child(struct hookd_script *script, int signal)
     cr_assert_eq(fscanf(file, "%d", &pid), 1);
     fclose(file);
     cr_assert_gt(pid, 1);
-    kill(pid, signal);
+    send_signal(pid, signal);
 }
 
 Test(hookd_probe, survives_whatever_happens_to_a_worker)

@@ -143,7 +143,7 @@ static void clean_up(void)
                                         "real-hookd", "fork_storm",   "play"};
     hooked_end();
     if (server_pid > 1) {
-        kill(server_pid, SIGKILL);
+        send_signal(server_pid, SIGKILL);
         waitpid(server_pid, NULL, 0);
     }
     if (bin_folder[0] == '\0')
@@ -157,12 +157,6 @@ static void clean_up(void)
 }
 
 TestSuite(isolation, .fini = clean_up, .timeout = 120);
-
-static void signal_process(pid_t pid, int number)
-{
-    cr_assert_gt(pid, 1);
-    kill(pid, number); /* it may have ended meanwhile */
-}
 
 /* ---- hookd ---- */
 
@@ -303,14 +297,14 @@ static void signalled_hookd(int number)
     struct devagent *agent = hooked_agent();
     launch_ticking(agent, "");
     pid_t hook = journal_pid(agent, "AfterTaskStart t");
-    signal_process(wait_child(agent, "hookd"), number);
+    send_signal(wait_child(agent, "hookd"), number);
     expect_journal(agent, "AfterTaskStart t", "AfterTaskStart t", NULL);
     expect_dead(agent, hook);
     expect_untouched(agent);
     expect_next_job(agent);
     devagent_kill(agent, "t", -1);
     expect_journal(agent, "BeforeTerminate t", NULL);
-    signal_process(wait_child(agent, "hookd"), number);
+    send_signal(wait_child(agent, "hookd"), number);
     const struct devagent_update *update = expect_state(agent, "t", KILLED);
     if (SINCE_KILL(agent, update) > END_TIMEOUT_MS + KILL_MARGIN_MS)
         fail_with_story(agent, "the kill took %lld ms", (long long)SINCE_KILL(agent, update));
@@ -342,7 +336,7 @@ Test(isolation, hookd_killed_before_the_task_starts)
     struct devagent *agent = hooked_agent();
     hooked_launch(agent, "t", "");
     journal_pid(agent, "BeforeTaskStart t");
-    signal_process(wait_child(agent, "hookd"), SIGKILL);
+    send_signal(wait_child(agent, "hookd"), SIGKILL);
     expect_message(agent, expect_state(agent, "t", FAILED), "hookd was lost");
     expect_states(agent, "t", "STARTING FAILED");
     expect_journal(agent, "BeforeTerminate t", NULL);
@@ -542,17 +536,17 @@ static void misbehaving_probe(void (*be_bad)(int connection), void (*do_to_worke
 
 static void kill_worker(pid_t worker)
 {
-    signal_process(worker, SIGKILL);
+    send_signal(worker, SIGKILL);
 }
 
 static void stop_worker(pid_t worker)
 {
-    signal_process(worker, SIGSTOP);
+    send_signal(worker, SIGSTOP);
 }
 
 static void crash_worker(pid_t worker)
 {
-    signal_process(worker, SIGSEGV);
+    send_signal(worker, SIGSEGV);
 }
 
 static void speak_for(pid_t worker, const char *word)

@@ -7,6 +7,7 @@
  */
 #include "hookd/http_client.h"
 #include "tests/devagent/agent.h"
+#include "tests/send_signal.h"
 #include "tests/unit/hook_stage.h"
 #include "tests/unit/loopback.h"
 
@@ -114,7 +115,7 @@ static void consul_launch(struct consul *consul)
 static void consul_kill(struct consul *consul)
 {
     if (consul->pid > 1) {
-        kill(consul->pid, SIGKILL);
+        send_signal(consul->pid, SIGKILL);
         waitpid(consul->pid, NULL, 0);
     }
     consul->pid = -1;
@@ -380,10 +381,10 @@ Test(real_consul, a_registration_that_lands_late_is_undone)
 {
     struct stage stage;
     begin(&stage, "web.1", "");
-    kill(stage.consul.pid, SIGSTOP);
+    send_signal(stage.consul.pid, SIGSTOP);
     cr_assert_eq(run(&stage, STAGE_HEALTHY, SHORT_MS), -ETIMEDOUT, "%s", stage_text);
     cr_expect_eq(stage_records.count, 1, "it is recorded that it may land");
-    kill(stage.consul.pid, SIGCONT);
+    send_signal(stage.consul.pid, SIGCONT);
     cr_assert_eq(run(&stage, STAGE_TERMINATE, LONG_MS), 0, "%s", stage_text);
     cr_expect_str_eq(look(&stage.consul, AGENT_SERVICES), "{}");
     end(&stage);
